@@ -1,0 +1,140 @@
+//! What can be set per stream and what applies when it is not. Owns the bounds of every setting; never where they come from.
+
+use std::time::Duration;
+
+use thiserror::Error;
+
+/// A setting outside its range.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+#[error("`{name}` is {value}, it must be {allowed}")]
+pub struct InvalidSetting {
+    /// The API's name of the setting.
+    pub name: &'static str,
+    /// What was given.
+    pub value: i64,
+    /// What would be legal.
+    pub allowed: &'static str,
+}
+
+/// What one stream's creator asked for; `None` falls back to the server's [`StreamSettings`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettingOverrides {
+    /// Most bytes a partition keeps; 0 = no limit.
+    pub retention_max_bytes: Option<u64>,
+    /// Most messages a partition keeps; 0 = no limit.
+    pub retention_max_messages: Option<u64>,
+    /// How long a message is kept; zero = no limit.
+    pub retention_max_age: Option<Duration>,
+    /// How often retention is enforced; zero = the server's interval.
+    pub cleaner_interval: Option<Duration>,
+    /// Size at which a segment is rolled, in bytes; 0 = the server's size.
+    pub segment_max_bytes: Option<u64>,
+    /// Age at which a segment is rolled; zero = the retention age.
+    pub segment_max_age: Option<Duration>,
+    /// Workers compaction may use; kept for the clients that set it.
+    pub compact_max_goroutines: Option<u32>,
+    /// Whether the stream is compacted by key.
+    pub compact_enabled: Option<bool>,
+    /// Idle time after which a partition pauses itself; zero = never.
+    pub auto_pause_time: Option<Duration>,
+    /// Whether subscribers keep a partition from pausing itself.
+    pub auto_pause_disable_if_subscribers: Option<bool>,
+    /// Fewest in-sync replicas that may commit.
+    pub min_isr: Option<u32>,
+    /// Whether publishers must name the offset they expect.
+    pub optimistic_concurrency_control: Option<bool>,
+    /// Whether data is encrypted at rest.
+    pub encryption: Option<bool>,
+}
+
+/// What applies to a stream once its overrides and the server's configuration are put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamSettings {
+    /// Most bytes a partition keeps; `None` = no limit.
+    pub retention_max_bytes: Option<u64>,
+    /// Most messages a partition keeps; `None` = no limit.
+    pub retention_max_messages: Option<u64>,
+    /// How long a message is kept; `None` = no limit.
+    pub retention_max_age: Option<Duration>,
+    /// How often retention is enforced.
+    pub cleaner_interval: Duration,
+    /// Size at which a segment is rolled, in bytes.
+    pub segment_max_bytes: u64,
+    /// Age at which a segment is rolled; `None` = the retention age, and never when that is unlimited too.
+    pub segment_max_age: Option<Duration>,
+    /// Fewest in-sync replicas that may commit; `None` = a majority of the replicas.
+    pub min_isr: Option<u32>,
+    /// Whether publishers must name the offset they expect.
+    pub optimistic_concurrency_control: bool,
+}
+
+impl Default for StreamSettings {
+    fn default() -> Self {
+        Self {
+            retention_max_bytes: None,
+            retention_max_messages: None,
+            retention_max_age: Some(Duration::from_hours(168)),
+            cleaner_interval: Duration::from_mins(5),
+            segment_max_bytes: 256 * 1024 * 1024,
+            segment_max_age: None,
+            min_isr: None,
+            optimistic_concurrency_control: false,
+        }
+    }
+}
+
+impl StreamSettings {
+    /// These settings with a stream's own in their place.
+    #[must_use]
+    pub fn with_overrides(&self, overrides: &SettingOverrides) -> Self {
+        let limit = |own: Option<u64>, server: Option<u64>| own.map_or(server, |n| (n > 0).then_some(n));
+        let age = |own: Option<Duration>, server: Option<Duration>| own.map_or(server, |d| (!d.is_zero()).then_some(d));
+        Self {
+            retention_max_bytes: limit(overrides.retention_max_bytes, self.retention_max_bytes),
+            retention_max_messages: limit(overrides.retention_max_messages, self.retention_max_messages),
+            retention_max_age: age(overrides.retention_max_age, self.retention_max_age),
+            cleaner_interval: overrides.cleaner_interval.filter(|d| !d.is_zero()).unwrap_or(self.cleaner_interval),
+            segment_max_bytes: overrides.segment_max_bytes.filter(|n| *n > 0).unwrap_or(self.segment_max_bytes),
+            segment_max_age: age(overrides.segment_max_age, self.segment_max_age),
+            min_isr: overrides.min_isr.or(self.min_isr),
+            optimistic_concurrency_control: overrides
+                .optimistic_concurrency_control
+                .unwrap_or(self.optimistic_concurrency_control),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_override_of_zero_lifts_the_servers_limit() {
+        let server = StreamSettings { retention_max_bytes: Some(10), ..StreamSettings::default() };
+        let own = SettingOverrides {
+            retention_max_bytes: Some(0),
+            retention_max_age: Some(Duration::ZERO),
+            ..SettingOverrides::default()
+        };
+        let effective = server.with_overrides(&own);
+        assert_eq!(effective.retention_max_bytes, None);
+        assert_eq!(effective.retention_max_age, None);
+    }
+
+    #[test]
+    fn absent_overrides_keep_every_server_setting() {
+        let server = StreamSettings { retention_max_messages: Some(7), min_isr: Some(2), ..StreamSettings::default() };
+        assert_eq!(server.with_overrides(&SettingOverrides::default()), server);
+    }
+
+    #[test]
+    fn zero_sizes_and_intervals_fall_back_to_the_server() {
+        let server = StreamSettings::default();
+        let own = SettingOverrides {
+            cleaner_interval: Some(Duration::ZERO),
+            segment_max_bytes: Some(0),
+            ..SettingOverrides::default()
+        };
+        assert_eq!(server.with_overrides(&own), server);
+    }
+}

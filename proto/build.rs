@@ -1,0 +1,11 @@
+//! Compiles the `.proto` files without an installed protoc.
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let files = ["api.proto"];
+    let descriptors = protox::compile(files, ["."])?;
+    tonic_prost_build::configure().bytes(".").compile_fds(descriptors)?;
+    for file in files {
+        println!("cargo:rerun-if-changed={file}");
+    }
+    Ok(())
+}

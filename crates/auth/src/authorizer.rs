@@ -69,16 +69,16 @@ impl Authorizer {
         Self::default()
     }
 
-    /// Lets `request` through as `identity`, or says why not.
+    /// Lets `request` through as `identity`, or says why not. `resource` names what of the request is to be touched.
     ///
     /// # Errors
-    /// [`Denied`] when the policy does not allow `action` on `resource`.
+    /// [`Denied`] when the policy does not allow `action` on the resource.
     pub fn authorize<T>(
         &self,
         identity: &Identity,
         _action: Action,
-        _resource: &str,
         request: T,
+        _resource: impl FnOnce(&T) -> &str,
     ) -> Result<Authorized<T>, Denied> {
         Ok(Authorized::new(request, identity.clone()))
     }

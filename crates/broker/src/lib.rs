@@ -2,12 +2,17 @@
 //!
 //! Owns the node's state and carries out what the replication core decides. It never knows gRPC, HTTP, NATS or protobuf.
 
+mod admission;
 mod broker;
+mod clock;
 mod config;
 mod errors;
+mod metrics;
+mod partition;
 mod publish_reply;
 mod requests;
 mod subscription;
+mod workers;
 
 pub use broker::Broker;
 pub use config::{BrokerConfig, StartError};
@@ -21,3 +26,5 @@ pub use requests::{
     StreamDescription, Subscribe,
 };
 pub use subscription::Subscription;
+// What a `Delivery` is made of, for edges that know no log.
+pub use liftbridge_commitlog::Record;

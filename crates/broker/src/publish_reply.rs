@@ -1,5 +1,6 @@
 //! The answer a publisher is owed. Owns that exactly one is given; never what it says.
 
+use liftbridge_types::AckPolicy;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::errors::PublishError;
@@ -13,6 +14,8 @@ pub type PublishOutcome = Result<Acked, PublishError>;
 pub struct QueuedOutcome {
     /// What the publisher calls this publish.
     pub correlation_id: String,
+    /// What the publisher waits for: whether it wants to hear of a success.
+    pub ack_policy: AckPolicy,
     /// What became of it.
     pub outcome: PublishOutcome,
 }
@@ -26,7 +29,7 @@ pub struct PublishReply(Option<To>);
 enum To {
     Nobody,
     One(oneshot::Sender<PublishOutcome>),
-    Queue { queue: mpsc::UnboundedSender<QueuedOutcome>, correlation_id: String },
+    Queue { queue: mpsc::UnboundedSender<QueuedOutcome>, correlation_id: String, ack_policy: AckPolicy },
 }
 
 impl PublishReply {
@@ -42,8 +45,12 @@ impl PublishReply {
     }
 
     /// An answer to a publisher that pipelines. It bounds how many publishes it has under way, and so the queue.
-    pub fn queued(queue: mpsc::UnboundedSender<QueuedOutcome>, correlation_id: String) -> Self {
-        Self(Some(To::Queue { queue, correlation_id }))
+    pub fn queued(
+        queue: mpsc::UnboundedSender<QueuedOutcome>,
+        correlation_id: String,
+        ack_policy: AckPolicy,
+    ) -> Self {
+        Self(Some(To::Queue { queue, correlation_id, ack_policy }))
     }
 
     /// Gives the answer. A publisher that has gone is no error.
@@ -55,7 +62,9 @@ impl PublishReply {
         match self.0.take() {
             None | Some(To::Nobody) => {}
             Some(To::One(sender)) => drop(sender.send(outcome)),
-            Some(To::Queue { queue, correlation_id }) => drop(queue.send(QueuedOutcome { correlation_id, outcome })),
+            Some(To::Queue { queue, correlation_id, ack_policy }) => {
+                drop(queue.send(QueuedOutcome { correlation_id, ack_policy, outcome }));
+            }
         }
     }
 }

@@ -1,58 +1,100 @@
-//! The unit on disk, in replication and in the batch API.
+//! The unit on disk, in replication and in the batch API: a fixed header and the records of one append. Owns a batch's
+//! validity; never a file, or where in a log the batch may go.
+//!
+//! Its first 40 bytes are the leader's and have a checksum of their own, so that a batch encoded elsewhere is appended by
+//! filling them in, and so that a log is walked from batch to batch without reading records. The drawing is in
+//! [`header`], that of a record in [`crate::record`].
+
+mod builder;
+mod header;
+mod records;
+#[cfg(test)]
+mod tests;
 
 use bytes::Bytes;
-use liftbridge_types::{Header, LeaderEpoch, Offset, Timestamp};
 use thiserror::Error;
 
-use crate::record::{Record, RecordTooLarge};
+pub use builder::BatchBuilder;
+pub use header::{BATCH_BYTES_MAX, BatchHeader, FORMAT_VERSION, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart, ProducerStamp};
+pub(crate) use header::MAGIC;
+pub use records::Records;
 
-/// Bytes before the first record.
-pub const HEADER_BYTES: usize = 68;
+use crate::record::RecordFault;
 
-/// The fixed part of a batch.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct BatchHeader {
-    /// Offset of the first record.
-    pub base_offset: Offset,
-    /// Which leadership appended it.
-    pub leader_epoch: LeaderEpoch,
-    /// Time of its first record.
-    pub append_time: Timestamp,
-    /// `Some(end)`: when this batch was appended, everything before `end` was on stable storage.
-    pub stable_end: Option<Offset>,
-    /// Size of the whole batch in bytes, this header included.
-    pub bytes: u32,
-    /// Offset of its last record minus the base offset.
-    pub last_offset_delta: u32,
-    /// Number of records; compaction may make it less than the offsets spanned.
-    pub record_count: u32,
-    /// Who produced it, with idempotence; `None` without.
-    pub producer: Option<ProducerStamp>,
-}
-/// placeholder
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducerStamp {
-    /// id
-    pub id: u64,
-    /// epoch
-    pub epoch: u16,
-    /// sequence
-    pub base_sequence: u32,
-}
-
-impl BatchHeader {
-    /// The offset after the batch's last record.
-    pub fn end_offset(&self) -> Offset {
-        self.base_offset.plus(u64::from(self.last_offset_delta)).next()
-    }
-}
-
-/// Why bytes are not a batch.
+/// Why bytes are not a batch that can be read here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BatchError {
-    /// placeholder
-    #[error("truncated")]
-    Truncated,
+    /// Fewer bytes than the batch has.
+    #[error("batch is cut off: {available} of {needed} bytes")]
+    Truncated {
+        /// Bytes it needs, as far as known.
+        needed: usize,
+        /// Bytes there are.
+        available: usize,
+    },
+    /// The bytes do not begin as a batch does.
+    #[error("no batch begins here")]
+    Magic,
+    /// A batch of a newer format than this version reads.
+    #[error("batch has format version {version}, this version reads up to {FORMAT_VERSION}")]
+    Version {
+        /// Its version.
+        version: u8,
+    },
+    /// The leader's part is not what was written.
+    #[error("batch header has checksum {computed:08x}, stored is {stored:08x}")]
+    HeaderChecksum {
+        /// The checksum stored.
+        stored: u32,
+        /// The checksum of the bytes found.
+        computed: u32,
+    },
+    /// The rest of the batch is not what was written.
+    #[error("batch has checksum {computed:08x}, stored is {stored:08x}")]
+    Checksum {
+        /// The checksum stored.
+        stored: u32,
+        /// The checksum of the bytes found.
+        computed: u32,
+    },
+    /// A header field that no writer produces, though the checksums are right.
+    #[error("batch header field `{field}` has the impossible value {value}")]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// Its value.
+        value: u64,
+    },
+    /// A feature this version cannot read.
+    #[error("batch uses {feature}, which this version does not support")]
+    Unsupported {
+        /// The feature.
+        feature: &'static str,
+    },
+    /// A record that no writer produces, though the checksums are right.
+    #[error("record {index} of the batch is malformed at byte {position}: {fault}")]
+    Record {
+        /// Which record, from 0.
+        index: u32,
+        /// The byte of the batch where the record begins.
+        position: usize,
+        /// What is wrong.
+        fault: RecordFault,
+    },
+    /// A batch that does not continue the log it stands in.
+    #[error("batch starts at offset {base}, where {expected} or later is due")]
+    OutOfPlace {
+        /// Where it starts.
+        base: liftbridge_types::Offset,
+        /// The least that would do.
+        expected: liftbridge_types::Offset,
+    },
+    /// Bytes follow the last record.
+    #[error("{bytes} bytes follow the last record of the batch")]
+    LeftOver {
+        /// How many.
+        bytes: usize,
+    },
 }
 
 /// A verified batch.
@@ -63,53 +105,48 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// Verifies the batch at the start of `bytes` (header, both checksums, every record's lengths).
+    /// Verifies the batch at the start of `bytes` through and through: header, checksums and the structure of every
+    /// record. For bytes from outside; afterwards [`Batch::records`] yields no error. What follows the batch is ignored.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
     pub fn parse(bytes: &Bytes) -> Result<Self, BatchError> {
-        let _ = bytes;
-        todo!()
+        let batch = Self::verify(bytes)?;
+        records::check_structure(&batch.header, &batch.bytes)?;
+        Ok(batch)
     }
+
+    /// Verifies header and checksums of the batch at the start of `bytes`, but no record. For bytes that were parsed when
+    /// they were appended: with the checksums right, the records are those that were checked then. What follows the batch
+    /// is ignored.
+    ///
+    /// # Errors
+    /// The first thing found wrong.
+    pub fn verify(bytes: &Bytes) -> Result<Self, BatchError> {
+        let leader = BatchHeader::peek(bytes)?;
+        let needed = usize::try_from(leader.bytes).unwrap_or(usize::MAX);
+        let batch = bytes.get(..needed).ok_or(BatchError::Truncated { needed, available: bytes.len() })?;
+        let header = BatchHeader::decode_rest(leader, batch)?;
+        Ok(Self { header, bytes: bytes.slice_ref(batch) })
+    }
+
+    /// The batch a builder just sealed, which needs no verifying.
+    pub(crate) fn from_sealed(header: BatchHeader, bytes: Bytes) -> Self {
+        Self { header, bytes }
+    }
+
     /// Its header.
     pub fn header(&self) -> &BatchHeader {
         &self.header
     }
+
     /// Its bytes as stored.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
-    /// Its records, in offset order.
-    pub fn records(&self) -> impl Iterator<Item = Result<Record, BatchError>> + '_ {
-        std::iter::empty()
-    }
-}
 
-/// Encodes records into one batch; reusable, with no allocation per record once warm.
-#[derive(Debug, Default)]
-pub struct BatchBuilder {}
-
-impl BatchBuilder {
-    /// An empty builder.
-    pub fn new() -> Self {
-        todo!()
-    }
-    /// Adds a record; it gets the next offset and, within the batch, a time at least one nanosecond after the one before.
-    pub fn push(&mut self, key: Option<&[u8]>, value: &[u8], headers: &[Header]) -> Result<(), RecordTooLarge> {
-        let _ = (key, value, headers);
-        todo!()
-    }
-    /// How many records it holds.
-    pub fn record_count(&self) -> u32 {
-        todo!()
-    }
-    /// Its size in bytes, header included.
-    pub fn bytes(&self) -> usize {
-        todo!()
-    }
-    /// Whether it holds no record.
-    pub fn is_empty(&self) -> bool {
-        todo!()
-    }
-    /// Empties it, keeping its memory.
-    pub fn clear(&mut self) {
-        todo!()
+    /// Its records, in offset order. Their keys, values and headers share the batch's memory.
+    pub fn records(&self) -> Records {
+        Records::new(self.header, self.bytes.clone())
     }
 }

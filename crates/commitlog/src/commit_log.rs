@@ -1,191 +1,164 @@
-//! The log itself: one appender.
+//! The log itself: one appender, any number of readers.
+//!
+//! Owns the order in which things become true: bytes are written, then readers may see them, then they are durable, then
+//! a checkpoint says so. Never knows who may read up to where (that is the high watermark, which the caller keeps), nor
+//! what time it is.
 
-use std::ops::Range;
+mod append;
+mod clean;
+mod durability;
+#[cfg(test)]
+mod tests;
+mod truncate;
+
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
-use crate::batch::BatchBuilder;
+pub use append::Appended;
+pub use durability::PendingSync;
+
 use crate::error::{AppendError, LogError, OpenError};
+use crate::leader_epochs::LeaderEpochs;
+use crate::options::LogOptions;
 use crate::reader::LogView;
-use crate::storage::Storage;
-use crate::sync_policy::SyncPolicy;
-
-/// How much a log keeps. Whole sealed segments go, oldest first; the active one never does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RetentionLimits {
-    /// Most bytes of batches; `None` = no limit.
-    pub bytes: Option<u64>,
-    /// Most records; `None` = no limit.
-    pub messages: Option<u64>,
-    /// Greatest age of a segment's newest record; `None` = no limit.
-    pub age: Option<Duration>,
-}
-
-/// How a log behaves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LogOptions {
-    /// Size at which a segment is rolled, in bytes. A batch is never split, so a segment may be larger by one batch.
-    pub segment_bytes_max: u64,
-    /// Age of a segment's first record at which it is rolled; `None` = never.
-    pub segment_age_max: Option<Duration>,
-    /// A sparse index entry is made about every so many bytes.
-    pub index_interval_bytes: u32,
-    /// Newest batches kept in memory for readers near the end, in bytes; 0 = none.
-    pub tail_bytes_max: usize,
-    /// When appends are forced to the medium.
-    pub sync: SyncPolicy,
-    /// How much is kept.
-    pub retention: RetentionLimits,
-}
-
-impl Default for LogOptions {
-    fn default() -> Self {
-        Self {
-            segment_bytes_max: 256 * 1024 * 1024,
-            segment_age_max: None,
-            index_interval_bytes: 4096,
-            tail_bytes_max: 1024 * 1024,
-            sync: SyncPolicy::Commit,
-            retention: RetentionLimits::default(),
-        }
-    }
-}
-
-/// Where an append went.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Appended {
-    /// The offsets it got.
-    pub offsets: Range<Offset>,
-    /// The time of its first record; record `n` of the batch has `n` nanoseconds more.
-    pub time: Timestamp,
-}
-
-/// What opening a log found and did.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RecoveryReport {
-    /// Whether the last stop was clean, so that nothing had to be scanned.
-    pub clean: bool,
-    /// Bytes cut from the tail: an append that was never acknowledged as durable.
-    pub bytes_cut: u64,
-    /// Ranges of offsets whose bytes are damaged; kept, reported, served around.
-    pub damaged: Vec<Range<Offset>>,
-    /// Derived files (indexes, epochs, checkpoint) that were missing or wrong and were made anew.
-    pub rebuilt: Vec<String>,
-}
+use crate::recovery::{RecoveryReport, recover};
+use crate::segment::Segment;
+use crate::shared::Shared;
+use crate::storage::{Storage, StorageFile};
 
 /// The appending side of a log. There is one per directory; readers come from [`CommitLog::view`].
+///
+/// Invariants:
+/// - offsets are given densely from the log end and never twice, whatever was cut, damaged or deleted;
+/// - times of records strictly increase;
+/// - `log start <= durable end <= log end`;
+/// - after a failed write or sync that leaves the medium in doubt, nothing is appended until the log is opened again.
 #[derive(Debug)]
-pub struct CommitLog {}
+pub struct CommitLog {
+    shared: Arc<Shared>,
+    options: LogOptions,
+    epochs: LeaderEpochs,
+    epochs_dirty: bool,
+    /// The file that is appended to; `None` before the first append and while parked.
+    active: Option<Active>,
+    newest_time: Option<Timestamp>,
+    high_watermark_found: Offset,
+    /// What the checkpoint on disk says: its recovery offset and high watermark.
+    checkpointed: Option<(Offset, Offset)>,
+    /// Files let go of and not yet unlinked.
+    released: Vec<String>,
+    failed: Option<String>,
+}
+
+/// The open file of the segment that is appended to.
+#[derive(Clone, Debug)]
+struct Active {
+    segment: Arc<Segment>,
+    file: Arc<dyn StorageFile>,
+    /// Bytes of it that are durable.
+    durable_bytes: u64,
+}
 
 impl CommitLog {
-    /// Opens the log in `storage`, creating it if there is none, recovering it if its last user did not close it.
+    /// Opens the log in `storage`, recovering it if its last user did not park it. A directory without a log is an empty
+    /// log; nothing is created before the first append. See [`crate::recovery`] for what is done about what is found.
+    ///
+    /// # Errors
+    /// When the storage fails, or the log was written by a newer version. Damaged contents are no error.
     pub fn open(storage: Arc<dyn Storage>, options: LogOptions) -> Result<(Self, RecoveryReport), OpenError> {
-        let _ = (storage, options);
-        todo!()
-    }
-
-    /// Appends the builder's records as one batch and empties the builder. Written, not yet synced.
-    pub fn append(
-        &mut self,
-        builder: &mut BatchBuilder,
-        epoch: LeaderEpoch,
-        now: Timestamp,
-    ) -> Result<Appended, AppendError> {
-        let _ = (builder, epoch, now);
-        todo!()
-    }
-
-    /// Appends batches that another log's appender made, unchanged, after verifying every one of them.
-    pub fn append_batches(&mut self, bytes: &Bytes) -> Result<Appended, AppendError> {
-        let _ = bytes;
-        todo!()
-    }
-
-    /// Forces what was appended to the medium; afterwards [`CommitLog::durable_end`] equals the log end.
-    pub fn sync(&mut self) -> Result<Offset, AppendError> {
-        todo!()
+        let recovered = recover(&*storage, &options)?;
+        let shared = Shared::new(storage, recovered.segments, recovered.log_start, recovered.log_end);
+        let log = Self {
+            shared: Arc::new(shared),
+            options,
+            epochs: recovered.epochs,
+            epochs_dirty: true,
+            active: None,
+            newest_time: recovered.newest_time,
+            high_watermark_found: recovered.high_watermark,
+            checkpointed: None,
+            released: Vec::new(),
+            failed: None,
+        };
+        Ok((log, recovered.report))
     }
 
     /// The reading side; cheap to clone and to send to other threads.
     pub fn view(&self) -> LogView {
-        todo!()
+        LogView::new(self.shared.clone())
     }
 
     /// The first offset kept.
     pub fn log_start(&self) -> Offset {
-        todo!()
+        self.shared.log_start()
     }
 
     /// The offset the next record gets.
     pub fn log_end(&self) -> Offset {
-        todo!()
+        self.shared.log_end()
     }
 
     /// The end of what is on stable storage.
     pub fn durable_end(&self) -> Offset {
-        todo!()
+        self.shared.durable_end()
     }
 
     /// Every leader epoch with records in the log and the offset it starts at, ascending.
     pub fn leader_epochs(&self) -> Vec<(LeaderEpoch, Offset)> {
-        todo!()
-    }
-
-    /// Removes every record at or after `end`, durably.
-    pub fn truncate(&mut self, end: Offset) -> Result<(), AppendError> {
-        let _ = end;
-        todo!()
-    }
-
-    /// Changes limits and sizes from now on.
-    pub fn set_options(&mut self, options: LogOptions) {
-        let _ = options;
-    }
-
-    /// Rolls the active segment if it is due by age, then lets go of whole sealed segments beyond the retention limits, none
-    /// of them with a record at or above `high_watermark`. Returns how many segments were let go; their files are unlinked
-    /// by [`CommitLog::remove_released`].
-    pub fn clean(&mut self, now: Timestamp, high_watermark: Offset) -> Result<usize, AppendError> {
-        let _ = (now, high_watermark);
-        todo!()
-    }
-
-    /// Unlinks the files of segments that [`CommitLog::clean`] or [`CommitLog::truncate`] let go of.
-    pub fn remove_released(&mut self) -> Result<usize, LogError> {
-        todo!()
-    }
-
-    /// Records how far the log is known to be good and its `high_watermark`, so that the next open scans less.
-    pub fn checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
-        let _ = high_watermark;
-        todo!()
+        self.epochs.entries().to_vec()
     }
 
     /// Bytes of batches in the log.
     pub fn size_bytes(&self) -> u64 {
-        todo!()
+        self.shared.segments().iter().map(|segment| segment.log_bytes()).sum()
     }
 
     /// Time of the newest record; `None` when there never was one.
     pub fn newest_time(&self) -> Option<Timestamp> {
-        todo!()
+        self.newest_time
     }
 
-    /// The high watermark of the newest checkpoint, never above the log end.
+    /// The high watermark of the checkpoint that was found at opening, never above the log end.
     pub fn checkpointed_high_watermark(&self) -> Offset {
-        todo!()
+        self.high_watermark_found
     }
 
-    /// Syncs, checkpoints as clean, and closes every file and cache. The log stays usable: the next append or read opens
-    /// what it needs.
-    pub fn park(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
-        let _ = high_watermark;
-        todo!()
+    /// Whether it holds files open or batches in memory, so that parking it would free something.
+    pub fn is_parked(&self) -> bool {
+        self.active.is_none()
+    }
+
+    /// Changes limits and sizes from now on.
+    pub fn set_options(&mut self, options: LogOptions) {
+        self.options = options;
     }
 
     /// Tells every reader that the log is gone. The caller removes the directory.
-    pub fn mark_deleted(&mut self) {}
+    pub fn mark_deleted(&mut self) {
+        self.active = None;
+        self.failed = Some("the log was deleted".to_owned());
+        self.shared.mark_deleted();
+    }
+
+    fn storage(&self) -> &dyn Storage {
+        &*self.shared.storage
+    }
+
+    fn check_usable(&self) -> Result<(), AppendError> {
+        match &self.failed {
+            Some(reason) => Err(AppendError::Failed { reason: reason.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses every append from now on and passes the cause on.
+    fn fail(&mut self, error: LogError) -> AppendError {
+        self.failed = Some(error.to_string());
+        AppendError::Storage(error)
+    }
+
+    fn sync_directory(&mut self) -> Result<(), AppendError> {
+        self.storage().sync_directory().map_err(|e| self.fail(LogError::new("sync", ".", e)))
+    }
 }

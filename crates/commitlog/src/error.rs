@@ -3,8 +3,10 @@
 use std::io;
 use std::ops::Range;
 
-use liftbridge_types::Offset;
+use liftbridge_types::{LeaderEpoch, Offset};
 use thiserror::Error;
+
+use crate::batch::BatchError;
 
 /// A storage operation failed.
 #[derive(Debug, Error)]
@@ -20,6 +22,10 @@ pub struct LogError {
 }
 
 impl LogError {
+    pub(crate) fn new(operation: &'static str, file: &str, source: io::Error) -> Self {
+        Self { operation, file: file.to_owned(), source }
+    }
+
     /// Whether the medium had no space left (or a quota was used up): freeing space mends it.
     pub fn is_disk_full(&self) -> bool {
         matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
@@ -68,10 +74,13 @@ pub enum AppendError {
     #[error("batch has leader epoch {epoch}, the log has seen {newest}")]
     StaleEpoch {
         /// The batch's epoch.
-        epoch: u64,
+        epoch: LeaderEpoch,
         /// The newest epoch in the log.
-        newest: u64,
+        newest: LeaderEpoch,
     },
+    /// Bytes handed in as batches are not.
+    #[error(transparent)]
+    Malformed(BatchError),
 }
 
 /// A range of the log could not be read.

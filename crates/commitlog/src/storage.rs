@@ -1,8 +1,11 @@
 //! Where a log's bytes live: the port between the log and a disk. Owns the contract every storage keeps; never a format.
 
+#[cfg(test)]
+mod conformance;
 mod disk;
 mod faulty;
 mod memory;
+mod path;
 
 use std::fmt;
 use std::io::{self, IoSlice};

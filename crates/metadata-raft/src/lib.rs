@@ -1,1 +1,40 @@
-//! Placeholder.
+//! The cluster's agreed decisions and the raft node that orders them.
+//!
+//! Owns which brokers, streams and partitions there are ([`ClusterState`], a pure state machine), and a log and snapshots
+//! that bring every server to the same answer ([`Metadata`]). It never knows message data, client protocols or tokio, and
+//! carries nothing out: what a decision changed is handed on as [`ClusterEvent`]s.
+
+mod cluster_event;
+mod cluster_state;
+mod codec;
+mod command;
+mod log_index;
+mod metadata;
+mod placement;
+mod proposal;
+mod raft_log;
+mod raft_logger;
+mod raft_node;
+mod raft_storage;
+mod rejection;
+mod snapshot_store;
+mod state;
+#[cfg(test)]
+mod test_commands;
+
+pub use cluster_event::{Applied, ChangedPartitions, ClusterEvent, DeletedStream};
+pub use cluster_state::{ClusterState, FEATURE_LEVEL};
+pub use codec::DecodeError;
+pub use command::{
+    Command, CreateStream, DeleteStream, PARTITIONS_PER_STREAM_MAX, PauseStream, RegisterBroker, ReplicaCount,
+    ResumeStream, SetReadonly,
+};
+pub use log_index::LogIndex;
+pub use metadata::{Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Recovery};
+pub use placement::Load;
+pub use proposal::{ProposalOutcome, ProposalReply, ProposeError, Unavailable};
+pub use raft_log::RaftLogError;
+pub use raft_storage::OpenMetadataError;
+pub use rejection::Rejection;
+pub use snapshot_store::SnapshotReadError;
+pub use state::{Broker, Brokers, ChangeTimes, Partition, Stream, Streams};

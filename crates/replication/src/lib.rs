@@ -1,1 +1,64 @@
-//! Placeholder.
+//! The partition protocol as a pure state machine: who may append, what is committed, who is told.
+//!
+//! A [`Leader`] takes one [`Event`] at a time and pushes the [`Effect`]s that follow from it, in the order they are to be
+//! carried out. This crate owns those decisions. It never touches a file, a clock, a network or a thread, and it never sees a
+//! message: a publish is a [`Proposal`], known by an id that means something to the driver only.
+//!
+//! # One publish, one replica
+//!
+//! The driver (a broker's partition) owns the log. It tells the leader what was proposed, what was written and what is
+//! durable; the leader answers which messages belong in the batch, who is acknowledged, and what subscribers may see.
+//!
+//! ```
+//! use liftbridge_replication::{Assignment, Effect, Event, Leader, LogEnds, Proposal, ProposalId};
+//! use liftbridge_types::{AckPolicy, BrokerId, LeaderEpoch, Offset, Timestamp};
+//!
+//! let me = BrokerId::new("a")?;
+//! let assignment = Assignment::sole(me.clone(), LeaderEpoch::new(1));
+//! let mut leader = Leader::new(me.clone(), assignment, LogEnds::default(), false);
+//! let mut effects = Vec::new();
+//! let now = Timestamp::from_nanos(1_000);
+//!
+//! // A publisher wants its message stored by every in-sync replica. The leader lets it into the batch being built.
+//! let id = ProposalId::new(7);
+//! let proposal = Proposal { id, ack_policy: AckPolicy::All, expected_offset: None };
+//! leader.step(now, Event::Proposed(proposal), &mut effects);
+//! assert_eq!(effects, [Effect::AddToBatch { id }]);
+//! effects.clear();
+//!
+//! // The driver wrote the batch. That is enough for LEADER, not for ALL: the leader only remembers who waits.
+//! let offsets = Offset::ZERO..Offset::new(1);
+//! leader.step(now, Event::Appended { offsets, time: now }, &mut effects);
+//! assert_eq!(effects, []);
+//!
+//! // The driver synced. Every in-sync replica (this one) has the record, so it is committed; the publisher is told.
+//! let later = Timestamp::from_nanos(2_000);
+//! leader.step(later, Event::DurableEnd { replica: me, end: Offset::new(1) }, &mut effects);
+//! assert_eq!(
+//!     effects,
+//!     [
+//!         Effect::AdvanceHighWatermark { end: Offset::new(1) },
+//!         Effect::Acknowledge { id, offset: Offset::ZERO, received_at: now, acknowledged_at: later },
+//!     ]
+//! );
+//! # Ok::<(), liftbridge_types::InvalidName>(())
+//! ```
+//!
+//! # What the driver promises
+//!
+//! - It reports [`Event::Appended`] or [`Event::AppendFailed`] for every batch, before it proposes to the next one.
+//! - It reports a durable end only when everything before it survives what its sync policy promises to survive.
+//! - It carries effects out in order: persist before you promise.
+
+mod assignment;
+mod effect;
+mod event;
+mod high_watermark;
+mod in_sync_replicas;
+mod leader;
+mod pending_acks;
+
+pub use assignment::Assignment;
+pub use effect::{Effect, Refusal};
+pub use event::{Event, Proposal, ProposalId};
+pub use leader::{Leader, LogEnds};

@@ -1,1 +1,21 @@
-//! Placeholder.
+//! The edges of the server: the Liftbridge API over gRPC, health and metrics over HTTP.
+//!
+//! Owns listeners, connections, TLS, the conversion between wire and domain, and the gate every request passes. It never
+//! knows files, segments or how anything is stored or agreed on: it hands requests to the broker and answers with what
+//! the broker says.
+
+mod connection;
+mod gate;
+mod grpc;
+mod http;
+mod lifetime;
+mod listener;
+mod metrics;
+mod metrics_page;
+mod server;
+mod tls;
+
+pub use listener::BindError;
+pub use metrics_page::{MetricsPage, RecorderInstalled};
+pub use server::{Server, ServerConfig};
+pub use tls::{ClientAuthorities, Tls, TlsError, TlsFiles};

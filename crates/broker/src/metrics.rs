@@ -1,0 +1,98 @@
+//! The names of what this crate counts and measures, and nothing else.
+//!
+//! Handles are made once and kept: nothing is looked up per message. The one label is `stream`, a stream's name; there is
+//! none per partition, because a node holds tens of thousands of them.
+
+use liftbridge_types::StreamName;
+use metrics::{Counter, Gauge, Histogram, Unit};
+
+const MESSAGES_IN: &str = "liftbridge_messages_in_total";
+const BYTES_IN: &str = "liftbridge_bytes_in_total";
+const MESSAGES_OUT: &str = "liftbridge_messages_out_total";
+const BYTES_OUT: &str = "liftbridge_bytes_out_total";
+const PARTITION_LAG: &str = "liftbridge_partition_lag";
+const ISR_COUNT: &str = "liftbridge_isr_count";
+const LOG_SYNC_SECONDS: &str = "liftbridge_log_sync_seconds";
+const APPEND_BATCH_MESSAGES: &str = "liftbridge_append_batch_messages";
+const DAMAGED_READS: &str = "liftbridge_damaged_reads_total";
+const PARTITION_FAILURES: &str = "liftbridge_partition_failures_total";
+const WAITING_BYTES: &str = "liftbridge_waiting_bytes";
+const SUBSCRIPTIONS: &str = "liftbridge_subscriptions";
+
+/// What partitions and subscriptions of a node count.
+pub(crate) struct Metrics {
+    /// Messages appended.
+    pub(crate) messages_in: Counter,
+    /// Their keys, values and headers, in bytes.
+    pub(crate) bytes_in: Counter,
+    /// Messages handed to subscribers.
+    pub(crate) messages_out: Counter,
+    /// Their keys, values and headers, in bytes.
+    pub(crate) bytes_out: Counter,
+    /// How long forcing a log to the medium took.
+    pub(crate) log_sync_seconds: Histogram,
+    /// How many messages shared an append.
+    pub(crate) append_batch_messages: Histogram,
+    /// Reads that met bytes other than those written.
+    pub(crate) damaged_reads: Counter,
+    /// Partitions that went offline after a storage failure.
+    pub(crate) partition_failures: Counter,
+    /// Bytes of messages that wait to be stored.
+    pub(crate) waiting_bytes: Gauge,
+    /// Subscriptions there are.
+    pub(crate) subscriptions: Gauge,
+}
+
+impl std::fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+impl Metrics {
+    /// Describes everything and makes the handles, at the recorder installed by now.
+    pub(crate) fn new() -> Self {
+        describe();
+        Self {
+            messages_in: metrics::counter!(MESSAGES_IN),
+            bytes_in: metrics::counter!(BYTES_IN),
+            messages_out: metrics::counter!(MESSAGES_OUT),
+            bytes_out: metrics::counter!(BYTES_OUT),
+            log_sync_seconds: metrics::histogram!(LOG_SYNC_SECONDS),
+            append_batch_messages: metrics::histogram!(APPEND_BATCH_MESSAGES),
+            damaged_reads: metrics::counter!(DAMAGED_READS),
+            partition_failures: metrics::counter!(PARTITION_FAILURES),
+            waiting_bytes: metrics::gauge!(WAITING_BYTES),
+            subscriptions: metrics::gauge!(SUBSCRIPTIONS),
+        }
+    }
+
+    /// Shows what was read off a stream's partitions just before a scrape: records written but not committed, over all of
+    /// them, and in-sync replicas of the partition that has the fewest.
+    pub(crate) fn show_stream(&self, stream: &StreamName, lag: u64, isr_count: usize) {
+        let label = || stream.as_str().to_owned();
+        metrics::gauge!(PARTITION_LAG, "stream" => label()).set(as_gauge(lag));
+        metrics::gauge!(ISR_COUNT, "stream" => label()).set(as_gauge(isr_count as u64));
+    }
+}
+
+/// A count as metrics carry it.
+#[expect(clippy::cast_precision_loss, reason = "beyond 2^53 a gauge may be off by a few")]
+pub(crate) fn as_gauge(count: u64) -> f64 {
+    count as f64
+}
+
+fn describe() {
+    metrics::describe_counter!(MESSAGES_IN, Unit::Count, "Messages appended to this node's logs.");
+    metrics::describe_counter!(BYTES_IN, Unit::Bytes, "Keys, values and headers of the messages appended.");
+    metrics::describe_counter!(MESSAGES_OUT, Unit::Count, "Messages handed to subscribers.");
+    metrics::describe_counter!(BYTES_OUT, Unit::Bytes, "Keys, values and headers of the messages handed out.");
+    metrics::describe_gauge!(PARTITION_LAG, Unit::Count, "Records written but not committed, by stream.");
+    metrics::describe_gauge!(ISR_COUNT, Unit::Count, "In-sync replicas of the partition that has fewest, by stream.");
+    metrics::describe_histogram!(LOG_SYNC_SECONDS, Unit::Seconds, "Time to force one log's appends to the medium.");
+    metrics::describe_histogram!(APPEND_BATCH_MESSAGES, Unit::Count, "Messages that shared one append.");
+    metrics::describe_counter!(DAMAGED_READS, Unit::Count, "Reads that met bytes other than those written.");
+    metrics::describe_counter!(PARTITION_FAILURES, Unit::Count, "Partitions taken offline by a storage failure.");
+    metrics::describe_gauge!(WAITING_BYTES, Unit::Bytes, "Messages waiting to be stored.");
+    metrics::describe_gauge!(SUBSCRIPTIONS, Unit::Count, "Subscriptions there are.");
+}

@@ -1,0 +1,150 @@
+//! Where a partition's worker shows how it stands. Owns that looking never waits for the worker; never what is decided.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use liftbridge_commitlog::LogView;
+use liftbridge_types::{Offset, Timestamp};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+use crate::partition::{PartitionStatus, RunState};
+use crate::requests::EventTimes;
+
+/// What a reader goes by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// The phase of the partition's life.
+    pub(crate) state: RunState,
+    /// Whether nothing is appended any more.
+    pub(crate) readonly: bool,
+    /// The end of what is written.
+    pub(crate) log_end: Offset,
+    /// The end of what is committed.
+    pub(crate) high_watermark: Offset,
+}
+
+/// How a partition stands, for everybody but its worker. The lock is held for a copy, never during I/O.
+#[derive(Debug)]
+pub(crate) struct Board {
+    shown: Mutex<Shown>,
+    changed: Notify,
+    subscription_count: AtomicUsize,
+}
+
+#[derive(Debug)]
+struct Shown {
+    seen: Seen,
+    messages_received: EventTimes,
+    /// The oldest offset when the log was last open.
+    log_start: Offset,
+    /// How to read the log, while it can be read.
+    view: Option<LogView>,
+}
+
+impl Board {
+    /// A partition without a log yet.
+    pub(crate) fn new(state: RunState, readonly: bool) -> Self {
+        let seen = Seen { state, readonly, log_end: Offset::ZERO, high_watermark: Offset::ZERO };
+        let messages_received = EventTimes::default();
+        let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None };
+        Self { shown: Mutex::new(shown), changed: Notify::new(), subscription_count: AtomicUsize::new(0) }
+    }
+
+    /// What a reader goes by, now.
+    pub(crate) fn seen(&self) -> Seen {
+        self.shown.lock().seen.clone()
+    }
+
+    /// How to read the log and what of it, taken at one moment; no view when it cannot be read.
+    pub(crate) fn view(&self) -> (Seen, Option<LogView>) {
+        let shown = self.shown.lock();
+        (shown.seen.clone(), shown.view.clone())
+    }
+
+    /// Everything, now.
+    pub(crate) fn status(&self) -> PartitionStatus {
+        let shown = self.shown.lock();
+        let seen = shown.seen.clone();
+        PartitionStatus {
+            state: seen.state,
+            readonly: seen.readonly,
+            log_start: shown.view.as_ref().map_or(shown.log_start, LogView::log_start),
+            log_end: seen.log_end,
+            high_watermark: seen.high_watermark,
+            messages_received: shown.messages_received,
+            subscription_count: self.subscription_count(),
+        }
+    }
+
+    /// Whether the partition is paused.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.shown.lock().seen.state == RunState::Paused
+    }
+
+    /// Becomes ready at the next change. Enable it before looking at what is shown, or a change in between is missed.
+    pub(crate) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
+    }
+
+    /// Another subscription, or one less.
+    pub(crate) fn count_subscription(&self, begins: bool) {
+        if begins {
+            self.subscription_count.fetch_add(1, Ordering::Relaxed);
+        } else {
+            self.subscription_count.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+
+    /// How many subscriptions there are.
+    pub(crate) fn subscription_count(&self) -> usize {
+        self.subscription_count.load(Ordering::Relaxed)
+    }
+
+    /// The log was opened.
+    pub(crate) fn show_open(&self, view: LogView, high_watermark: Offset) {
+        self.change(|shown| {
+            shown.seen.state = RunState::Open;
+            shown.seen.log_end = view.log_end();
+            shown.seen.high_watermark = high_watermark;
+            shown.log_start = view.log_start();
+            shown.view = Some(view);
+        });
+    }
+
+    /// The log was closed, or (`readable`) can only be read from now on.
+    pub(crate) fn show_closed(&self, state: RunState, readable: bool) {
+        self.change(|shown| {
+            shown.seen.state = state;
+            if readable {
+                return;
+            }
+            if let Some(view) = shown.view.take() {
+                shown.log_start = view.log_start();
+            }
+        });
+    }
+
+    /// Records were appended, up to `log_end`, at `first..=last`. Nobody is woken: they are not committed.
+    pub(crate) fn show_appended(&self, log_end: Offset, first: Timestamp, last: Timestamp) {
+        let mut shown = self.shown.lock();
+        shown.seen.log_end = log_end;
+        shown.messages_received.first.get_or_insert(first);
+        shown.messages_received.latest = Some(last);
+    }
+
+    /// Records were committed.
+    pub(crate) fn show_committed(&self, high_watermark: Offset) {
+        self.change(|shown| shown.seen.high_watermark = high_watermark);
+    }
+
+    /// Publishes are refused, or taken again.
+    pub(crate) fn show_readonly(&self, readonly: bool) {
+        self.change(|shown| shown.seen.readonly = readonly);
+    }
+
+    fn change(&self, apply: impl FnOnce(&mut Shown)) {
+        apply(&mut self.shown.lock());
+        self.changed.notify_waiters();
+    }
+}

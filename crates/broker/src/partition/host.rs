@@ -1,0 +1,131 @@
+//! What the partitions of a node share: volume, clock, workers, upkeep and the bounds over all of them. Never a list of
+//! partitions: who owns them is the broker's matter.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use liftbridge_commitlog::{BATCH_BYTES_MAX, SyncPolicy, Volume};
+use parking_lot::Mutex;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinHandle;
+
+use crate::admission::Admission;
+use crate::clock::Clock;
+use crate::config::BrokerConfig;
+use crate::metrics::{Metrics, as_gauge};
+use crate::partition::upkeep::Upkeep;
+use crate::partition::{Partition, PartitionSpec};
+use crate::workers::Workers;
+
+/// Reads of segment files under way at once. More would only queue in the kernel, with a thread and a buffer each.
+const CONCURRENT_READS_MAX: usize = 16;
+
+/// The largest message whatever the configuration says, so that one with its headers always fits a batch.
+const MESSAGE_BYTES_LIMIT: usize = BATCH_BYTES_MAX as usize / 2;
+
+/// The bounds every partition keeps.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// Most messages in one batch.
+    pub(crate) batch_messages_max: usize,
+    /// How long a batch waits for more messages.
+    pub(crate) batch_time_max: Duration,
+    /// Most bytes in one message.
+    pub(crate) message_bytes_max: usize,
+    /// Time without activity after which files and caches are closed.
+    pub(crate) park_after: Duration,
+    /// Most subscriptions on this node at once.
+    pub(crate) subscriptions_max: usize,
+}
+
+/// What the partitions of a node share.
+#[derive(Debug)]
+pub(crate) struct PartitionHost {
+    pub(super) volume: Arc<dyn Volume>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) sync: SyncPolicy,
+    pub(super) limits: Limits,
+    pub(super) workers: Workers<Partition>,
+    pub(super) upkeep: Arc<Upkeep<Partition>>,
+    reads: Arc<Semaphore>,
+    subscriptions: Arc<Semaphore>,
+    admission: Admission,
+    metrics: Metrics,
+    upkeep_task: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl PartitionHost {
+    /// Starts what partitions need. Must be called within a tokio runtime.
+    pub(crate) fn start(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let host = Self::without_timer(config, clock);
+        let upkeep = Arc::clone(&host.upkeep);
+        *host.upkeep_task.lock() = Some(tokio::spawn(async move { upkeep.run().await }));
+        host
+    }
+
+    /// A host whose duties come only when [`Upkeep::run_due`] is called.
+    pub(super) fn without_timer(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let limits = Limits {
+            batch_messages_max: config.batch_messages_max.max(1),
+            batch_time_max: config.batch_time_max,
+            message_bytes_max: config.message_bytes_max.min(MESSAGE_BYTES_LIMIT),
+            park_after: config.park_after,
+            subscriptions_max: config.subscriptions_max.min(Semaphore::MAX_PERMITS),
+        };
+        Arc::new(Self {
+            volume: Arc::clone(&config.volume),
+            upkeep: Arc::new(Upkeep::new(Arc::clone(&clock))),
+            clock,
+            sync: config.sync,
+            workers: Workers::new(config.log_workers),
+            reads: Arc::new(Semaphore::new(CONCURRENT_READS_MAX)),
+            subscriptions: Arc::new(Semaphore::new(limits.subscriptions_max)),
+            limits,
+            admission: Admission::new(config.admission_bytes_max),
+            metrics: Metrics::new(),
+            upkeep_task: Mutex::new(None),
+        })
+    }
+
+    /// The node's bound on waiting bytes: acquire from it before proposing.
+    pub(crate) fn admission(&self) -> &Admission {
+        &self.admission
+    }
+
+    /// What partitions count.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Brings the gauges that belong to no stream up to date.
+    pub(crate) fn refresh_metrics(&self) {
+        let subscription_count = self.limits.subscriptions_max - self.subscriptions.available_permits();
+        self.metrics.waiting_bytes.set(as_gauge(self.admission.waiting_bytes() as u64));
+        self.metrics.subscriptions.set(as_gauge(subscription_count as u64));
+    }
+
+    /// Opens a partition, recovering its log if need be. Blocks on file I/O. Never fails: a partition whose log cannot be
+    /// opened is offline and says why.
+    pub(crate) fn open(self: &Arc<Self>, spec: PartitionSpec) -> Arc<Partition> {
+        Partition::open(Arc::clone(self), spec)
+    }
+
+    /// Stops the workers and the upkeep: after what is queued (`finish`; call [`Partition::shutdown`] on every partition and
+    /// await it before) or at once. Blocks until the threads are gone.
+    pub(crate) fn stop(&self, finish: bool) {
+        if let Some(task) = self.upkeep_task.lock().take() {
+            task.abort();
+        }
+        self.workers.stop(finish);
+    }
+
+    /// The right to one more subscription; `None` when there are as many as there may be.
+    pub(super) fn admit_subscription(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.subscriptions).try_acquire_owned().ok()
+    }
+
+    /// The right to one blocking read, waiting for it. Cancel safe.
+    pub(super) async fn admit_read(&self) -> OwnedSemaphorePermit {
+        Arc::clone(&self.reads).acquire_owned().await.expect("the semaphore is never closed")
+    }
+}

@@ -1,0 +1,200 @@
+//! What waits for a partition's worker. Owns the order of events and when a turn is due; never what an event does.
+
+use std::collections::VecDeque;
+
+use liftbridge_types::StreamSettings;
+use tokio::sync::oneshot;
+
+use crate::partition::proposal::Proposal;
+use crate::partition::upkeep::Duty;
+
+/// What can happen to a partition. A closed list.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A message wants to be stored.
+    Publish(Proposal),
+    /// The broker wants something; it is told when that is done.
+    Command(Command, oneshot::Sender<()>),
+    /// Something is due.
+    Duty(Duty),
+}
+
+/// What the broker can want of a partition.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Close the files until resumed.
+    Pause,
+    /// Open them again.
+    Resume,
+    /// Refuse publishes, or take them again.
+    SetReadonly(bool),
+    /// Go by other settings.
+    SetSettings(Box<StreamSettings>),
+    /// Remove everything.
+    Delete,
+    /// Close cleanly, for good.
+    Shutdown,
+}
+
+/// Whether and when the partition's next turn comes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum NextTurn {
+    /// Nothing to do.
+    None,
+    /// When the batch has waited long enough, or is full before.
+    Lingering,
+    /// Queued at the workers, or under way.
+    Queued,
+}
+
+/// What has to be done after a push.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wake {
+    /// Nothing: a turn comes anyway.
+    Nothing,
+    /// Queue a turn.
+    Queue,
+    /// Have [`Mailbox::linger_over`] called when the batch has waited long enough.
+    Linger,
+}
+
+/// When a batch of publishes is due.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Lingering {
+    /// Whether a first publish waits for company at all.
+    pub(crate) enabled: bool,
+    /// The company at which it stops waiting.
+    pub(crate) events_max: usize,
+}
+
+/// The events that wait for a partition's worker, in order. Its length is bounded by what the node admits.
+///
+/// Invariant: at most one turn is queued or under way.
+#[derive(Debug)]
+pub(crate) struct Mailbox {
+    events: VecDeque<Event>,
+    next_turn: NextTurn,
+}
+
+impl Mailbox {
+    /// An empty one.
+    pub(crate) fn new() -> Self {
+        Self { events: VecDeque::new(), next_turn: NextTurn::None }
+    }
+
+    /// Takes an event in.
+    pub(crate) fn push(&mut self, event: Event, lingering: Lingering) -> Wake {
+        let may_linger = lingering.enabled && matches!(event, Event::Publish(_)) && self.events.len() + 1 < lingering.events_max;
+        self.events.push_back(event);
+        match self.next_turn {
+            NextTurn::Queued => Wake::Nothing,
+            NextTurn::Lingering if may_linger => Wake::Nothing,
+            NextTurn::None if may_linger => {
+                self.next_turn = NextTurn::Lingering;
+                Wake::Linger
+            }
+            NextTurn::None | NextTurn::Lingering => {
+                self.next_turn = NextTurn::Queued;
+                Wake::Queue
+            }
+        }
+    }
+
+    /// The batch has waited long enough. Too late for the batch it was meant for, it does no harm to the next one.
+    pub(crate) fn linger_over(&mut self) -> Wake {
+        if self.next_turn != NextTurn::Lingering {
+            return Wake::Nothing;
+        }
+        self.next_turn = NextTurn::Queued;
+        Wake::Queue
+    }
+
+    /// Moves the oldest events to `into`: until `events_max` of them or about `bytes_max` bytes of messages, at least one.
+    pub(crate) fn take(&mut self, into: &mut Vec<Event>, events_max: usize, bytes_max: usize) {
+        let mut bytes = 0;
+        while into.len() < events_max
+            && bytes < bytes_max
+            && let Some(event) = self.events.pop_front()
+        {
+            if let Event::Publish(proposal) = &event {
+                bytes += proposal.message.payload_bytes();
+            }
+            into.push(event);
+        }
+    }
+
+    /// Ends a turn; says whether another one is needed, which then counts as queued.
+    pub(crate) fn end_turn(&mut self) -> bool {
+        let again = !self.events.is_empty();
+        self.next_turn = if again { NextTurn::Queued } else { NextTurn::None };
+        again
+    }
+
+    /// Takes everything, without a turn.
+    pub(crate) fn drain(&mut self) -> VecDeque<Event> {
+        self.next_turn = NextTurn::None;
+        std::mem::take(&mut self.events)
+    }
+
+    /// Gives memory back that a burst left behind.
+    pub(crate) fn shrink(&mut self) {
+        self.events.shrink_to_fit();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::partition::testing::proposal;
+
+    const NO_LINGER: Lingering = Lingering { enabled: false, events_max: 3 };
+    const LINGER: Lingering = Lingering { enabled: true, events_max: 3 };
+
+    fn publish() -> Event {
+        Event::Publish(proposal(b"0123456789").0)
+    }
+
+    #[test]
+    fn the_first_event_queues_a_turn_and_the_others_share_it() {
+        let mut mailbox = Mailbox::new();
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Queue);
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Nothing);
+        mailbox.take(&mut Vec::new(), 10, 1000);
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Nothing, "the turn under way ends with another one");
+        assert!(mailbox.end_turn());
+        mailbox.take(&mut Vec::new(), 10, 1000);
+        assert!(!mailbox.end_turn());
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Queue);
+    }
+
+    #[test]
+    fn a_lingering_batch_goes_when_it_is_full_or_its_time_is_over() {
+        let mut mailbox = Mailbox::new();
+        assert_eq!(mailbox.push(publish(), LINGER), Wake::Linger);
+        assert_eq!(mailbox.push(publish(), LINGER), Wake::Nothing);
+        assert_eq!(mailbox.push(publish(), LINGER), Wake::Queue);
+        assert_eq!(mailbox.linger_over(), Wake::Nothing, "it was full before");
+
+        let mut mailbox = Mailbox::new();
+        assert_eq!(mailbox.push(publish(), LINGER), Wake::Linger);
+        assert_eq!(mailbox.linger_over(), Wake::Queue);
+    }
+
+    #[test]
+    fn nothing_but_publishes_lingers() {
+        let mut mailbox = Mailbox::new();
+        assert_eq!(mailbox.push(publish(), LINGER), Wake::Linger);
+        assert_eq!(mailbox.push(Event::Duty(Duty::Clean), LINGER), Wake::Queue);
+    }
+
+    #[test]
+    fn one_turn_takes_a_bounded_part() {
+        let mut mailbox = Mailbox::new();
+        (0..5).for_each(|_| drop(mailbox.push(publish(), NO_LINGER)));
+        let mut taken = Vec::new();
+        mailbox.take(&mut taken, 10, 15);
+        assert_eq!(taken.len(), 2);
+        mailbox.take(&mut taken, 3, 1000);
+        assert_eq!(taken.len(), 3);
+    }
+}

@@ -1,0 +1,111 @@
+//! Who this server is: the id its volume was given first. Owns the file that keeps it; never what is done under the id.
+//!
+//! The file `server-id` in the root of the volume is one line of text. It is written once, before anything else, and wins
+//! over whatever is configured later: replicas are known by the id, so a renamed server would not find its own data.
+
+use std::io::{self, IoSlice};
+
+use liftbridge_commitlog::{Storage, Volume};
+use liftbridge_types::{BrokerId, NAME_BYTES_MAX};
+
+use crate::config::StartError;
+
+const FILE: &str = "server-id";
+const UNFINISHED: &str = "server-id.unfinished";
+
+/// The id this volume has; `configured` becomes it when it has none.
+pub(crate) fn load_or_create(volume: &dyn Volume, configured: &BrokerId) -> Result<BrokerId, StartError> {
+    let root = volume.directory("");
+    let stored = read(&*root).map_err(|error| unusable("read", &error))?;
+    let Some(text) = stored else {
+        create(&*root, configured).map_err(|error| unusable("write", &error))?;
+        return Ok(configured.clone());
+    };
+    let id = text.strip_suffix('\n').and_then(|line| BrokerId::new(line).ok());
+    let id = id.ok_or_else(|| StartError::Storage {
+        reason: format!("the file `{FILE}` is damaged: write this server's id into it, as one line"),
+    })?;
+    if id != *configured {
+        tracing::warn!(stored = %id, %configured, "the stored server id wins over the configured one");
+    }
+    Ok(id)
+}
+
+fn read(root: &dyn Storage) -> io::Result<Option<String>> {
+    let file = match root.open(FILE) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // An id with its line end; a longer file is cut, and then has no line end or no legal id.
+    let mut bytes = vec![0; NAME_BYTES_MAX + 1];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(Some(String::from_utf8(bytes).unwrap_or_default()))
+}
+
+fn create(root: &dyn Storage, id: &BrokerId) -> io::Result<()> {
+    match root.remove(UNFINISHED) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let file = root.create(UNFINISHED)?;
+    let line = format!("{id}\n");
+    file.append(0, &mut [IoSlice::new(line.as_bytes())])?;
+    file.sync()?;
+    root.rename(UNFINISHED, FILE)?;
+    root.sync_directory()
+}
+
+fn unusable(operation: &str, error: &io::Error) -> StartError {
+    StartError::Storage { reason: format!("cannot {operation} the file `{FILE}`: {error}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use liftbridge_commitlog::MemoryVolume;
+
+    use super::*;
+
+    fn id(text: &str) -> BrokerId {
+        BrokerId::new(text).unwrap()
+    }
+
+    fn volume_with(content: &[u8]) -> MemoryVolume {
+        let volume = MemoryVolume::new();
+        let file = volume.directory("").create(FILE).unwrap();
+        file.append(0, &mut [IoSlice::new(content)]).unwrap();
+        volume
+    }
+
+    #[test]
+    fn the_first_id_stays() {
+        let volume = MemoryVolume::new();
+        assert_eq!(load_or_create(&volume, &id("first")).unwrap(), id("first"));
+        assert_eq!(load_or_create(&volume, &id("second")).unwrap(), id("first"));
+    }
+
+    #[test]
+    fn the_longest_id_fits() {
+        let longest = id(&"x".repeat(NAME_BYTES_MAX));
+        let volume = MemoryVolume::new();
+        load_or_create(&volume, &longest).unwrap();
+        assert_eq!(load_or_create(&volume, &id("other")).unwrap(), longest);
+    }
+
+    #[test]
+    fn a_damaged_file_is_refused_and_never_replaced() {
+        for content in [&b""[..], b"cut", b"with space\n", b"\xff\xfe\n", &[b'x'; 500]] {
+            let volume = volume_with(content);
+            let refused = load_or_create(&volume, &id("configured"));
+            assert!(matches!(refused, Err(StartError::Storage { .. })), "{content:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn what_an_interrupted_first_start_left_is_no_obstacle() {
+        let volume = MemoryVolume::new();
+        volume.directory("").create(UNFINISHED).unwrap();
+        assert_eq!(load_or_create(&volume, &id("a")).unwrap(), id("a"));
+    }
+}

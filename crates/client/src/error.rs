@@ -1,0 +1,14 @@
+//! Why the client says no: one enum per operation, made of a few shared parts. Owns the reasons and what to do about them;
+//! never how they looked on the wire (`convert` does).
+
+mod call;
+mod connect;
+mod publish;
+mod streams;
+mod subscribe;
+
+pub use call::CallError;
+pub use connect::ConnectError;
+pub use publish::PublishError;
+pub use streams::{ChangeStreamError, CreateStreamError, PartitionInfoError, RouteError};
+pub use subscribe::SubscribeError;

@@ -1,0 +1,136 @@
+//! Streams could not be created, changed or described.
+
+use liftbridge_types::PartitionId;
+use thiserror::Error;
+
+use crate::error::CallError;
+
+/// A stream was not created.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum CreateStreamError {
+    /// The name is taken.
+    #[error("stream `{name}` already exists")]
+    Exists {
+        /// The name.
+        name: String,
+    },
+    /// The cluster refused or could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl CreateStreamError {
+    /// Whether the same request may succeed a little later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Call(error) if error.retryable())
+    }
+}
+
+/// An existing stream was not deleted, paused or switched between read-only and writable.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ChangeStreamError {
+    /// No such stream, or not all of the partitions.
+    #[error("stream `{name}` or one of the partitions asked for does not exist: {reason}")]
+    NotFound {
+        /// The stream's name.
+        name: String,
+        /// Which of the two, in the server's words.
+        reason: String,
+    },
+    /// The cluster refused or could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl ChangeStreamError {
+    /// Whether the same request may succeed a little later.
+    pub fn retryable(&self) -> bool {
+        matches!(self, Self::Call(error) if error.retryable())
+    }
+}
+
+/// It is not known which broker to ask.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RouteError {
+    /// The cluster has no stream of that name.
+    #[error("no known stream `{stream}`")]
+    UnknownStream {
+        /// The name.
+        stream: String,
+    },
+    /// The stream has fewer partitions.
+    #[error("no known partition {partition} in stream `{stream}`")]
+    UnknownPartition {
+        /// The stream's name.
+        stream: String,
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// Nobody leads the partition at the moment, or its leader's address is not known.
+    #[error("no known leader for partition {partition} of stream `{stream}`")]
+    NoLeader {
+        /// The stream's name.
+        stream: String,
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// The cluster could not be asked.
+    #[error(transparent)]
+    Call(#[from] CallError),
+}
+
+impl RouteError {
+    /// Whether asking again may help.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::UnknownStream { .. } | Self::UnknownPartition { .. } => false,
+            Self::NoLeader { .. } => true,
+            Self::Call(error) => error.retryable(),
+        }
+    }
+}
+
+/// A partition's leader could not tell about it.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum PartitionInfoError {
+    /// It is not known whom to ask.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// No such stream or partition.
+    #[error("stream `{stream}` has no partition {partition}")]
+    NotFound {
+        /// The stream's name.
+        stream: String,
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// Whoever was asked does not lead it (any more, or because it is paused).
+    #[error("partition {partition} of stream `{stream}` is not being led, it may be paused")]
+    NotLeader {
+        /// The stream's name.
+        stream: String,
+        /// The partition.
+        partition: PartitionId,
+    },
+    /// The answer makes no sense.
+    #[error("broker `{address}` sent an answer without partition metadata")]
+    Malformed {
+        /// Which broker.
+        address: String,
+    },
+    /// The broker refused or could not be asked.
+    #[error(transparent)]
+    Call(CallError),
+}
+
+impl PartitionInfoError {
+    /// Whether the same request may succeed a little later.
+    pub fn retryable(&self) -> bool {
+        match self {
+            Self::Route(error) => error.retryable(),
+            Self::NotFound { .. } | Self::Malformed { .. } => false,
+            Self::NotLeader { .. } => true,
+            Self::Call(error) => error.retryable(),
+        }
+    }
+}

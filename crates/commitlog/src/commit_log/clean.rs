@@ -1,0 +1,84 @@
+//! Letting go of old segments in two phases. Owns the order of the steps; [`crate::retention`] decides which go.
+
+use std::io;
+
+use liftbridge_types::{Offset, Timestamp};
+
+use super::CommitLog;
+use crate::error::{AppendError, LogError};
+use crate::file_names::{self, RELEASED_SUFFIX};
+use crate::retention::{SegmentFacts, releasable};
+use crate::segment::Segment;
+
+impl CommitLog {
+    /// Rolls the active segment if it is due by age, then lets go of whole sealed segments beyond the retention limits, none
+    /// of them with a record at or above `high_watermark`. Returns how many segments were let go.
+    ///
+    /// Their files are renamed durably, which a crash cannot undo halfway, and unlinked by
+    /// [`CommitLog::remove_released`] or by the next open. Readers that have one open finish it.
+    ///
+    /// # Errors
+    /// When the storage fails; segments renamed before stay let go.
+    pub fn clean(&mut self, now: Timestamp, high_watermark: Offset) -> Result<usize, AppendError> {
+        self.check_usable()?;
+        let segments = self.shared.segments();
+        if segments.last().is_some_and(|newest| self.is_due_by_age(newest, now)) {
+            self.roll()?;
+        }
+        let segments = self.shared.segments();
+        let facts: Vec<SegmentFacts> = segments.iter().map(|segment| facts(segment)).collect();
+        let count = releasable(&facts, &self.options.retention, now, high_watermark);
+        let (going, staying) = segments.split_at(count);
+        if going.is_empty() {
+            return Ok(0);
+        }
+        // Readers look for files only of segments in the list, so the list goes first.
+        self.shared.replace_segments(staying.to_vec());
+        let log_start = staying.first().map_or(self.log_end(), |segment| segment.base());
+        self.shared.set_log_start(log_start);
+        self.epochs_dirty |= self.epochs.trim(log_start);
+        for segment in going {
+            self.release(&file_names::log(segment.base()))?;
+            self.release(&file_names::index(segment.base()))?;
+        }
+        self.store_epochs()?;
+        self.sync_directory()?;
+        Ok(count)
+    }
+
+    /// Unlinks the files of segments that [`CommitLog::clean`] let go of. Returns how many files went.
+    ///
+    /// # Errors
+    /// When the storage fails; what is left is tried again by the next call.
+    pub fn remove_released(&mut self) -> Result<usize, LogError> {
+        let mut removed = 0;
+        while let Some(name) = self.released.last() {
+            match self.storage().remove(name) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LogError::new("remove", name, error)),
+                _ => removed += 1,
+            }
+            self.released.pop();
+        }
+        Ok(removed)
+    }
+
+    fn release(&mut self, name: &str) -> Result<(), LogError> {
+        let released = format!("{name}{RELEASED_SUFFIX}");
+        match self.storage().rename(name, &released) {
+            Ok(()) => self.released.push(released),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LogError::new("rename", name, error)),
+        }
+        Ok(())
+    }
+}
+
+fn facts(segment: &Segment) -> SegmentFacts {
+    let extent = segment.extent();
+    SegmentFacts {
+        end: extent.end,
+        bytes: extent.log_bytes,
+        record_count: extent.record_count,
+        newest_time: extent.times.map(|(_, newest)| newest),
+    }
+}

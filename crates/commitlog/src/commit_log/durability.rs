@@ -1,0 +1,143 @@
+//! Making what was appended durable, and saying so on disk. Owns sync, checkpoint and parking; never when they are due.
+
+use std::io;
+use std::sync::Arc;
+
+use liftbridge_types::Offset;
+
+use super::CommitLog;
+use crate::checkpoint::Checkpoint;
+use crate::error::{AppendError, LogError};
+use crate::file_names;
+use crate::small_file;
+use crate::storage::StorageFile;
+use crate::sync_policy::SyncPolicy;
+
+/// A sync that is due: taken from the log, run without holding it, handed back. While it runs, more can be appended, and
+/// shares the next one.
+#[derive(Debug)]
+#[must_use = "nothing is durable before it ran and was handed back to `CommitLog::finish_sync`"]
+pub struct PendingSync {
+    file: Arc<dyn StorageFile>,
+    log_bytes: u64,
+    end: Offset,
+}
+
+impl PendingSync {
+    /// Forces the bytes to the medium. Blocks.
+    ///
+    /// # Errors
+    /// What the medium says.
+    pub fn run(&self) -> io::Result<()> {
+        self.file.sync()
+    }
+}
+
+impl CommitLog {
+    /// Forces what was appended to the medium and returns the new durable end.
+    ///
+    /// # Errors
+    /// When the medium refuses. Then the log is read-only until it is opened again, and what had not been durable is cut
+    /// away if it can be: the kernel may have dropped it while reporting it as clean, so nobody may ever count on it.
+    pub fn sync(&mut self) -> Result<Offset, AppendError> {
+        let Some(pending) = self.prepare_sync()? else { return Ok(self.durable_end()) };
+        let outcome = pending.run();
+        self.finish_sync(&pending, outcome)
+    }
+
+    /// The sync that is due; `None` when everything is durable.
+    ///
+    /// # Errors
+    /// When an earlier failure made the log read-only.
+    pub fn prepare_sync(&self) -> Result<Option<PendingSync>, AppendError> {
+        self.check_usable()?;
+        let end = self.log_end();
+        let due = self.active.as_ref().filter(|_| self.durable_end() < end);
+        Ok(due.map(|active| PendingSync { file: active.file.clone(), log_bytes: active.segment.log_bytes(), end }))
+    }
+
+    /// Takes note of what became of a sync.
+    ///
+    /// # Errors
+    /// As [`CommitLog::sync`].
+    pub fn finish_sync(&mut self, pending: &PendingSync, outcome: io::Result<()>) -> Result<Offset, AppendError> {
+        // A roll in the meantime synced the file itself, and another one is active now.
+        let active = self.active.as_mut().filter(|active| Arc::ptr_eq(&active.file, &pending.file));
+        match outcome {
+            Ok(()) => {
+                if let Some(active) = active {
+                    active.durable_bytes = active.durable_bytes.max(pending.log_bytes);
+                }
+                let durable_end = self.durable_end().max(pending.end);
+                self.shared.set_durable_end(durable_end);
+                Ok(durable_end)
+            }
+            Err(error) => {
+                let name = active.as_ref().map_or(".", |active| active.segment.log_name());
+                let error = LogError::new("sync", name, error);
+                if let Some(active) = active.filter(|_| self.options.sync == SyncPolicy::Commit) {
+                    // Best effort: a medium that fails to sync may fail to truncate, and the next open judges anew.
+                    drop(active.file.truncate(active.durable_bytes));
+                }
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    /// Syncs, then records how far the log is known to be good and its `high_watermark`, so that the next open scans less and
+    /// tells rot from torn writes. Writes nothing when nothing changed.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
+        self.sync()?;
+        let claim = (self.log_end(), high_watermark);
+        if self.checkpointed == Some(claim) {
+            return Ok(());
+        }
+        let Some(newest) = self.shared.segments().last().cloned() else { return Ok(()) };
+        self.store_epochs()?;
+        let checkpoint = Checkpoint {
+            segment: newest.base(),
+            file_position: newest.log_bytes(),
+            recovery_offset: self.log_end(),
+            log_start: self.log_start(),
+            high_watermark,
+            newest_time: self.newest_time,
+        };
+        checkpoint.write(self.storage())?;
+        self.checkpointed = Some(claim);
+        Ok(())
+    }
+
+    /// Syncs, checkpoints, and closes every file and cache, so that the next open scans nothing. The log stays usable: the
+    /// next append or read opens what it needs.
+    ///
+    /// # Errors
+    /// When the storage fails; then the log is as usable as it was before.
+    pub fn park(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
+        let written_since_open = self.active.is_some();
+        self.sync()?;
+        if let Some(newest) = self.shared.segments().last().filter(|_| written_since_open) {
+            self.store_epochs()?;
+            newest.store_index(self.storage())?;
+        }
+        self.checkpoint(high_watermark)?;
+        if written_since_open {
+            self.sync_directory()?;
+        }
+        self.active = None;
+        self.shared.tail.write().clear();
+        Ok(())
+    }
+
+    /// Writes the table of leader epochs if it changed. Always before an index is stored: a segment whose index is believed
+    /// is not scanned for its epochs.
+    pub(super) fn store_epochs(&mut self) -> Result<(), AppendError> {
+        if self.epochs_dirty {
+            small_file::replace(self.storage(), file_names::LEADER_EPOCHS, &self.epochs.encode())?;
+            self.epochs_dirty = false;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,136 @@
+//! Learns a segment anew from its log file: extent, index and epochs, telling rot from torn writes.
+//!
+//! Owns the judgement of one file. Never touches the file; [`crate::recovery`] carries the judgement out.
+//!
+//! An invalid stretch is *rot* when its bytes are known to have been durable: it lies before the file position a
+//! checkpoint or index vouches for, or a good batch after it says (by its stable end) that everything before some later
+//! offset was on stable storage when it was appended. Anything else invalid was never durable, and neither was what
+//! follows it: a *torn* tail. Example: appends A, B, sync, C, D, power cut. If A does not verify, C's stable end lies
+//! after A, so A is rot and stays in its place. If C does not verify, D proves nothing about C, so C and D are cut; both
+//! were never acknowledged as durable.
+
+use liftbridge_types::{LeaderEpoch, Offset};
+
+use crate::batch::{Batch, BatchError};
+use crate::batch_scanner::{BatchScanner, Scanned};
+use crate::error::LogError;
+use crate::segment::Extent;
+use crate::segment_index::{IndexEntry, SegmentIndex, Summary};
+use crate::storage::StorageFile;
+
+/// From where and under which assumptions a file is walked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WalkPlan<'a> {
+    /// The file's name, for errors.
+    pub(crate) file_name: &'a str,
+    /// What is known of its beginning: the walk starts at its end. A segment of which nothing is known has an empty one.
+    pub(crate) known: Summary,
+    /// The file's length.
+    pub(crate) file_bytes: u64,
+    /// Everything in the file before this position was durable once.
+    pub(crate) durable_bytes: u64,
+    /// The offset up to which the file's batches were durable once, where that is known.
+    pub(crate) durable_offset: Option<Offset>,
+    /// Distance of index entries.
+    pub(crate) index_interval_bytes: u32,
+}
+
+/// What a walk found.
+#[derive(Debug)]
+pub(crate) struct Walked {
+    /// How far the segment reaches, damage included.
+    pub(crate) extent: Extent,
+    /// Index entries for what was walked.
+    pub(crate) index: SegmentIndex,
+    /// Epochs met and the offsets they were met at, ascending.
+    pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+    /// Where a torn tail begins that has to be cut.
+    pub(crate) cut: Option<u64>,
+    /// A batch of a newer format was met.
+    pub(crate) newer_version: Option<u8>,
+}
+
+/// A place where the tail may have to be cut, unless a later batch proves it was durable.
+struct Doubt {
+    file_position: u64,
+    before: Extent,
+}
+
+/// Walks a file according to `plan`.
+pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked, LogError> {
+    let known = plan.known;
+    let mut walked = Walked {
+        extent: Extent {
+            log_bytes: known.log_bytes,
+            end: known.end,
+            record_count: known.record_count,
+            times: known.times,
+            damaged: Vec::new(),
+        },
+        index: SegmentIndex::default(),
+        epochs: Vec::new(),
+        cut: None,
+        newer_version: None,
+    };
+    let mut doubts: Vec<Doubt> = Vec::new();
+    let mut scanner = BatchScanner::new(file, plan.file_name, known.log_bytes, plan.file_bytes, known.end);
+    while let Some(scanned) = scanner.step()? {
+        match scanned {
+            Scanned::Batch { file_position, batch } => {
+                if let Some(stable_end) = batch.header().stable_end {
+                    doubts.retain(|doubt| doubt.before.end >= stable_end);
+                }
+                walked.add(plan, file_position, &batch);
+            }
+            Scanned::Damaged { error: BatchError::Version { version }, .. } => {
+                walked.newer_version = Some(version);
+                return Ok(walked);
+            }
+            Scanned::Damaged { file_position, resume, .. } => {
+                if file_position >= plan.durable_bytes {
+                    doubts.push(Doubt { file_position, before: walked.extent.clone() });
+                }
+                walked.add_damage(plan, resume);
+            }
+        }
+    }
+    if let Some(doubt) = doubts.into_iter().next() {
+        walked.extent = doubt.before;
+        walked.index.truncate(doubt.file_position);
+        walked.epochs.retain(|(_, start)| *start < walked.extent.end);
+        walked.cut = Some(doubt.file_position);
+    }
+    Ok(walked)
+}
+
+impl Walked {
+    fn add(&mut self, plan: &WalkPlan<'_>, file_position: u64, batch: &Batch) {
+        let header = batch.header();
+        let due = self.index.newest_position().is_none_or(|newest| file_position >= newest + u64::from(plan.index_interval_bytes));
+        let entry = IndexEntry::new(plan.known.base, header.base_offset, file_position, header.append_time);
+        if let Some(entry) = entry.filter(|_| due) {
+            self.index.push(entry);
+        }
+        if self.epochs.last().is_none_or(|(newest, _)| header.leader_epoch > *newest) {
+            self.epochs.push((header.leader_epoch, header.base_offset));
+        }
+        self.extent.log_bytes = file_position + u64::from(header.bytes);
+        self.extent.end = header.end_offset();
+        self.extent.record_count += u64::from(header.record_count);
+        let first = self.extent.times.map_or(header.append_time, |(first, _)| first);
+        self.extent.times = Some((first, header.latest_time()));
+    }
+
+    /// Notes a stretch that does not verify. Without a good batch after it, it reaches to where the file was durable.
+    fn add_damage(&mut self, plan: &WalkPlan<'_>, resume: Option<(u64, Offset)>) {
+        let (position, end) = match resume {
+            Some((position, base)) => (position, Some(base)),
+            None => (plan.file_bytes, plan.durable_offset),
+        };
+        self.extent.log_bytes = position;
+        if let Some(end) = end.filter(|end| *end > self.extent.end) {
+            self.extent.damaged.push(self.extent.end..end);
+            self.extent.end = end;
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Small files that are replaced as a whole: written aside, synced, renamed. Owns that a reader sees the old or the new
+//! content and nothing between; never what the content means.
+
+use std::io::{self, IoSlice};
+
+use crate::error::LogError;
+use crate::storage::Storage;
+
+/// Suffix of a file that is being written and counts for nothing until renamed.
+pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
+
+/// Replaces `name` by `content`. The content is durable when this returns; the rename itself only after the next
+/// `sync_directory`, so until then a crash may leave the old content.
+pub(crate) fn replace(storage: &dyn Storage, name: &str, content: &[u8]) -> Result<(), LogError> {
+    let temporary = format!("{name}{TEMPORARY_SUFFIX}");
+    match storage.remove(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(LogError::new("remove", &temporary, error));
+        }
+        _ => {}
+    }
+    let file = storage.create(&temporary).map_err(|e| LogError::new("create", &temporary, e))?;
+    file.append(0, &mut [IoSlice::new(content)]).map_err(|e| LogError::new("write", &temporary, e))?;
+    file.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
+    storage.rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))
+}
+
+/// Reads `name` whole; `None` when it does not exist or is larger than `bytes_max` and so cannot be one of ours.
+pub(crate) fn read(storage: &dyn Storage, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, LogError> {
+    let file = match storage.open(name) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(LogError::new("open", name, error)),
+    };
+    let bytes = file.bytes().map_err(|e| LogError::new("measure", name, e))?;
+    if bytes > bytes_max {
+        return Ok(None);
+    }
+    let Ok(bytes) = usize::try_from(bytes) else { return Ok(None) };
+    let mut content = vec![0; bytes];
+    let read = file.read_at(&mut content, 0).map_err(|e| LogError::new("read", name, e))?;
+    content.truncate(read);
+    Ok(Some(content))
+}

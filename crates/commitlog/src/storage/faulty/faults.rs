@@ -1,0 +1,79 @@
+//! Which operations fail. Owns the schedule; never what a failed operation leaves behind.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+
+/// The faults planned, and the count of operations they go by.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    operation_count: u64,
+    /// Error by the number of the operation it hits.
+    operations: BTreeMap<u64, io::ErrorKind>,
+    syncs: Option<io::ErrorKind>,
+    free_bytes: Option<u64>,
+    /// Unreadable ranges by the path of the file.
+    unreadable: BTreeMap<String, Range<u64>>,
+}
+
+impl Faults {
+    pub(super) fn operation_count(&self) -> u64 {
+        self.operation_count
+    }
+
+    pub(super) fn plan_operation(&mut self, after: u64, kind: io::ErrorKind) {
+        self.operations.insert(self.operation_count.saturating_add(after), kind);
+    }
+
+    pub(super) fn plan_syncs(&mut self, kind: Option<io::ErrorKind>) {
+        self.syncs = kind;
+    }
+
+    pub(super) fn plan_unreadable(&mut self, path: &str, range: Option<Range<u64>>) {
+        match range {
+            Some(range) => self.unreadable.insert(path.to_owned(), range),
+            None => self.unreadable.remove(path),
+        };
+    }
+
+    pub(super) fn limit_free_bytes(&mut self, bytes: Option<u64>) {
+        self.free_bytes = bytes;
+    }
+
+    pub(super) fn free_bytes(&self) -> Option<u64> {
+        self.free_bytes
+    }
+
+    /// Counts one operation.
+    pub(super) fn on_operation(&mut self) -> io::Result<()> {
+        let number = self.operation_count;
+        self.operation_count += 1;
+        self.operations.remove(&number).map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    pub(super) fn on_sync(&self) -> io::Result<()> {
+        self.syncs.map_or(Ok(()), |kind| Err(kind.into()))
+    }
+
+    pub(super) fn on_read(&self, path: &str, range: &Range<u64>) -> io::Result<()> {
+        let bad = self.unreadable.get(path);
+        if bad.is_some_and(|bad| bad.start < range.end && range.start < bad.end) {
+            return Err(io::Error::other("unreadable sector"));
+        }
+        Ok(())
+    }
+
+    /// Takes room for `bytes` more, or for as many as there is room for.
+    pub(super) fn take_room(&mut self, bytes: u64) -> u64 {
+        let Some(free) = &mut self.free_bytes else { return bytes };
+        let taken = bytes.min(*free);
+        *free -= taken;
+        taken
+    }
+
+    pub(super) fn give_room(&mut self, bytes: u64) {
+        if let Some(free) = &mut self.free_bytes {
+            *free = free.saturating_add(bytes);
+        }
+    }
+}

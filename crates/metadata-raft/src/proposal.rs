@@ -1,0 +1,76 @@
+//! The answer a proposer is owed. Owns that exactly one is given; never how it travels.
+
+use std::fmt;
+
+use thiserror::Error;
+
+use crate::log_index::LogIndex;
+use crate::rejection::Rejection;
+
+/// A command was not applied.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProposeError {
+    /// It was agreed on, and rejected when it was applied.
+    #[error(transparent)]
+    Rejected(#[from] Rejection),
+    /// Whether it was, is, or will be agreed on is not known.
+    #[error(transparent)]
+    Unavailable(#[from] Unavailable),
+}
+
+/// Why nothing can be agreed on.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum Unavailable {
+    /// As many commands wait as may; try again.
+    #[error("too many metadata commands are waiting")]
+    Busy,
+    /// The log could not be written or took harm; the text says what and what to do.
+    #[error("{reason}")]
+    LogFailed {
+        /// What happened.
+        reason: String,
+    },
+    /// This server no longer leads the metadata; try again.
+    #[error("leadership lost while committing")]
+    LeadershipLost,
+    /// The metadata was closed.
+    #[error("metadata is closed")]
+    Closed,
+}
+
+/// Where an applied command stands in the log, or why it was not applied.
+pub type ProposalOutcome = Result<LogIndex, ProposeError>;
+
+/// An answer that is owed: given by [`ProposalReply::answer`], or [`Unavailable::Closed`] when dropped.
+#[must_use = "a proposer waits for this answer"]
+pub struct ProposalReply(Option<Box<dyn FnOnce(ProposalOutcome) + Send>>);
+
+impl ProposalReply {
+    /// An answer that goes to `take`, called once, from any thread; it must not block.
+    pub fn new(take: impl FnOnce(ProposalOutcome) + Send + 'static) -> Self {
+        Self(Some(Box::new(take)))
+    }
+
+    /// Gives the answer.
+    pub fn answer(mut self, outcome: ProposalOutcome) {
+        self.give(outcome);
+    }
+
+    fn give(&mut self, outcome: ProposalOutcome) {
+        if let Some(take) = self.0.take() {
+            take(outcome);
+        }
+    }
+}
+
+impl Drop for ProposalReply {
+    fn drop(&mut self) {
+        self.give(Err(Unavailable::Closed.into()));
+    }
+}
+
+impl fmt::Debug for ProposalReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProposalReply").field("owed", &self.0.is_some()).finish()
+    }
+}

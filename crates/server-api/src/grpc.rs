@@ -1,0 +1,20 @@
+//! The Liftbridge API over gRPC.
+//!
+//! Owns the calls of service `proto.API`: what each reads from the wire, in which order it is checked, what it answers.
+//! It never knows how connections are made or what the broker does with a request.
+
+mod convert;
+mod deadline;
+mod metadata;
+mod publish;
+mod publish_async;
+mod publish_to_subject;
+mod serve;
+mod service;
+mod status;
+mod streams;
+mod subscribe;
+mod unimplemented;
+
+pub(crate) use serve::{GrpcServer, REFUSAL};
+pub(crate) use service::ApiService;

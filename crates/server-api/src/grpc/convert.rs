@@ -1,0 +1,45 @@
+//! Protobuf to domain values and back: the one place where both are known.
+//!
+//! Owns how absent, negative and unknown wire values are read, and the inclusive numbers of the API (-1 = none). It
+//! never decides whether something is allowed or exists.
+
+mod create_stream;
+mod metadata;
+mod publish;
+mod subscribe;
+
+use liftbridge_types::{InvalidName, InvalidSetting, InvalidSubject};
+use thiserror::Error;
+
+pub(crate) use create_stream::create_stream;
+pub(crate) use metadata::{broker, partition, stream, unknown_group, unknown_stream};
+pub(crate) use publish::{ReplyTo, ack, nack, publish, publish_to_subject};
+pub(crate) use subscribe::{Envelope, subscribe};
+
+/// The header a subscriber finds the literal subject of a message under.
+const SUBJECT_HEADER: &str = "subject";
+/// The header a subscriber finds the reply subject of a message under.
+const REPLY_HEADER: &str = "reply";
+
+/// A request that means nothing, whatever the server's state.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub(crate) enum InvalidRequest {
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    #[error(transparent)]
+    Subject(#[from] InvalidSubject),
+    #[error(transparent)]
+    Setting(#[from] InvalidSetting),
+    #[error("Invalid partitions {partitions}")]
+    Partitions { partitions: i32 },
+    #[error("Invalid replicationFactor {factor}")]
+    ReplicationFactor { factor: i32 },
+    #[error("Unknown AckPolicy {number}")]
+    AckPolicy { number: i32 },
+    #[error("Unknown StartPosition {number}")]
+    StartPosition { number: i32 },
+    #[error("Unknown StopPosition {number}")]
+    StopPosition { number: i32 },
+    #[error("Consumer id cannot be empty when group id is provided")]
+    ConsumerId,
+}

@@ -1,0 +1,87 @@
+//! The metrics of the edges: their names, what they count and their labels. Nothing else names one.
+
+use std::time::Duration;
+
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tonic::Code;
+
+/// How long a request took until its answer, or for a subscription until it began. Labels: `rpc`, the name of the call;
+/// `code`, the name of the gRPC status code.
+pub(crate) const REQUEST_LATENCY_SECONDS: &str = "liftbridge_request_latency_seconds";
+/// The same in milliseconds.
+pub(crate) const REQUEST_LATENCY_MS: &str = "liftbridge_request_latency_ms";
+/// Connections that are open. Label: `listener`, `grpc` or `http`.
+pub(crate) const CONNECTIONS: &str = "liftbridge_connections";
+/// Connections that were turned away. Labels: `listener`; `reason`, `limit`, `handshake_failed` or `handshake_timeout`.
+pub(crate) const CONNECTIONS_REFUSED: &str = "liftbridge_connections_refused_total";
+/// PublishAsync streams that are open.
+pub(crate) const PUBLISH_STREAMS: &str = "liftbridge_publish_streams";
+
+/// Upper ends of the latency buckets, in seconds: from a cached answer to a client's usual patience.
+pub(crate) const LATENCY_BUCKETS_SECONDS: [f64; 14] =
+    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+
+/// Tells the recorder what each metric means.
+pub(crate) fn describe() {
+    describe_histogram!(REQUEST_LATENCY_SECONDS, Unit::Seconds, "Time from a request to its answer.");
+    describe_histogram!(REQUEST_LATENCY_MS, Unit::Milliseconds, "Time from a request to its answer, in milliseconds.");
+    describe_gauge!(CONNECTIONS, "Open connections, by listener.");
+    describe_counter!(CONNECTIONS_REFUSED, "Connections turned away, by listener and reason.");
+    describe_gauge!(PUBLISH_STREAMS, "Open PublishAsync streams.");
+}
+
+/// Records how long a request took.
+pub(crate) fn request_finished(rpc: &'static str, code: Code, took: Duration) {
+    let code = code_name(code);
+    histogram!(REQUEST_LATENCY_SECONDS, "rpc" => rpc, "code" => code).record(took.as_secs_f64());
+    histogram!(REQUEST_LATENCY_MS, "rpc" => rpc, "code" => code).record(took.as_secs_f64() * 1000.0);
+}
+
+/// Adds one to a gauge for as long as it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(metrics::Gauge);
+
+impl Counted {
+    /// One more open connection of this listener.
+    pub(crate) fn connection(listener: &'static str) -> Self {
+        Self::new(gauge!(CONNECTIONS, "listener" => listener))
+    }
+
+    /// One more open PublishAsync stream.
+    pub(crate) fn publish_stream() -> Self {
+        Self::new(gauge!(PUBLISH_STREAMS))
+    }
+
+    fn new(gauge: metrics::Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+fn code_name(code: Code) -> &'static str {
+    match code {
+        Code::Ok => "ok",
+        Code::Cancelled => "cancelled",
+        Code::Unknown => "unknown",
+        Code::InvalidArgument => "invalid_argument",
+        Code::DeadlineExceeded => "deadline_exceeded",
+        Code::NotFound => "not_found",
+        Code::AlreadyExists => "already_exists",
+        Code::PermissionDenied => "permission_denied",
+        Code::ResourceExhausted => "resource_exhausted",
+        Code::FailedPrecondition => "failed_precondition",
+        Code::Aborted => "aborted",
+        Code::OutOfRange => "out_of_range",
+        Code::Unimplemented => "unimplemented",
+        Code::Internal => "internal",
+        Code::Unavailable => "unavailable",
+        Code::DataLoss => "data_loss",
+        Code::Unauthenticated => "unauthenticated",
+    }
+}

@@ -1,0 +1,7 @@
+//! What a crash, a damaged file and a full disk may do to what was acknowledged: nothing.
+
+mod bit_rot;
+mod full_disk;
+mod killed;
+mod lost_files;
+mod record;

@@ -1,0 +1,57 @@
+//! What every change has to pass, cheapest first. Owns the order; each step is a command one can run alone.
+
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use crate::workspace::{Failure, cargo, run as run_command, shown};
+use crate::{layers, sim, tidy};
+
+/// Seeds of the simulation tried on every run; fresh ones each time, so that the runs add up.
+const SIM_SEEDS: u64 = 200;
+/// Steps of each.
+const SIM_STEPS: u64 = 400;
+
+type Step = (&'static str, fn() -> Result<(), Failure>);
+
+/// The steps, in order. All of them use the one dev profile, so that nothing is built twice.
+const STEPS: &[Step] = &[
+    ("format", || run_cargo(&["fmt", "--all", "--", "--check"])),
+    ("tidy", tidy::run),
+    ("layers", layers::run),
+    ("clippy", || run_cargo(&["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"])),
+    ("binaries", || run_cargo(&["build", "--workspace", "--bins", "--locked"])),
+    ("tests", || run_cargo(&["test", "--workspace", "--lib", "--bins", "--tests", "--benches", "--locked"])),
+    ("doc tests", || run_cargo(&["test", "--workspace", "--doc", "--locked"])),
+    ("docs", || {
+        let mut command = cargo(["doc", "--workspace", "--no-deps", "--locked"]);
+        println!("    {}", shown(&command));
+        run_command(command.env("RUSTDOCFLAGS", "-D warnings"))
+    }),
+    ("simulation", fresh_simulation),
+    ("dependencies", || run_cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])),
+];
+
+/// Runs the steps and stops at the first that fails, saying which and how to run it alone.
+pub(crate) fn run() -> Result<(), Failure> {
+    let started = Instant::now();
+    for (number, (name, step)) in STEPS.iter().enumerate() {
+        println!("==> {}/{} {name}", number + 1, STEPS.len());
+        let step_started = Instant::now();
+        step().map_err(|failure| Failure(format!("ci stopped at `{name}`: {failure}")))?;
+        println!("    {name}: ok in {:.1} s", step_started.elapsed().as_secs_f64());
+    }
+    println!("ci passed in {:.0} s", started.elapsed().as_secs_f64());
+    Ok(())
+}
+
+fn run_cargo(arguments: &[&str]) -> Result<(), Failure> {
+    let mut command = cargo(arguments.iter().copied());
+    println!("    {}", shown(&command));
+    run_command(&mut command)
+}
+
+fn fresh_simulation() -> Result<(), Failure> {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| Failure(error.to_string()))?;
+    let seed = since_epoch.as_secs();
+    println!("    seeds {seed}..{}", seed + SIM_SEEDS);
+    sim::run(&sim::SimArguments { seed: Some(seed), steps: SIM_STEPS, seeds: SIM_SEEDS, release: false })
+}

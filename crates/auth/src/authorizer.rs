@@ -82,4 +82,18 @@ impl Authorizer {
     ) -> Result<Authorized<T>, Denied> {
         Ok(Authorized::new(request, identity.clone()))
     }
+
+    /// Lets a question about `resource` through as `identity`, or says why not.
+    ///
+    /// # Errors
+    /// [`Denied`] when the policy does not allow `action` on the resource.
+    pub fn authorize_question(
+        &self,
+        identity: &Identity,
+        action: Action,
+        resource: &str,
+    ) -> Result<Authorized<()>, Denied> {
+        let question = self.authorize(identity, action, resource, |resource| resource)?;
+        Ok(Authorized::new((), question.identity().clone()))
+    }
 }

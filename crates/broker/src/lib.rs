@@ -3,14 +3,27 @@
 //! Owns the node's state and carries out what the replication core decides. It never knows gRPC, HTTP, NATS or protobuf.
 
 mod admission;
+mod agreement;
 mod broker;
 mod clock;
 mod config;
+mod describe;
+mod directories;
 mod errors;
+mod follow_metadata;
 mod metrics;
+mod node;
 mod partition;
+mod publish;
 mod publish_reply;
 mod requests;
+mod server_id;
+mod shutdown;
+mod start;
+mod streams;
+mod streams_here;
+mod subjects;
+mod subscribe;
 mod subscription;
 mod workers;
 

@@ -1,14 +1,64 @@
 //! One partition on this node: its mailbox, its log, its leader, and what others may see of it.
 //!
-//! Owns the way of a message from the mailbox to its acknowledgement and the life of the log under it. It never knows
+//! Owns the way of a message from the mailbox to its acknowledgement, and the life of the log under it. It never knows
 //! which streams exist, who may publish, or how an answer travels.
+//!
+//! A partition has no task, no timer and no thread. What is asked of it goes to its [`mailbox`]; the first event queues a
+//! turn at the node's workers; the worker that takes the turn owns the partition's [`Core`] until it ends. What arrives
+//! meanwhile is the next turn's batch, and shares its sync. Readers do not take part: they look at the [`board`].
 
+mod board;
+mod cleaning;
+mod delivery;
 mod handle;
 mod host;
+mod lifecycle;
+mod mailbox;
+mod owed;
+mod perform;
+mod position;
 mod proposal;
 mod status;
+mod task;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 
-pub(crate) use handle::{Completion, Partition, PartitionSpec};
+use std::sync::Arc;
+
+use liftbridge_replication::Assignment;
+use liftbridge_types::BrokerId;
+use parking_lot::Mutex;
+
+use crate::partition::lifecycle::Core;
+use crate::partition::mailbox::Mailbox;
+use crate::partition::task::Activity;
+use crate::requests::PartitionRoute;
+
+pub(crate) use board::{Board, Seen};
+pub(crate) use delivery::{Chunk, READ_BYTES_TARGET, Step, record_bytes};
+pub(crate) use handle::{Completion, PartitionSpec};
 pub(crate) use host::PartitionHost;
+pub(crate) use position::ReadRange;
 pub(crate) use proposal::Proposal;
 pub(crate) use status::{PartitionStatus, RunState};
+
+/// One partition on this node. What can be asked of it is in [`handle`].
+#[derive(Debug)]
+pub(crate) struct Partition {
+    host: Arc<PartitionHost>,
+    route: Arc<PartitionRoute>,
+    /// Where on the volume its files are, or will be.
+    directory: String,
+    /// This broker.
+    broker_id: BrokerId,
+    /// What was agreed about it. The minimum of in-sync replicas comes from the settings, which may change.
+    assignment: Assignment,
+    board: Board,
+    mailbox: Mutex<Mailbox>,
+    /// Locked by whoever has the partition's turn, for as long as the turn takes, and by nobody else.
+    core: Mutex<Core>,
+    activity: Activity,
+}

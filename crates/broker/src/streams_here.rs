@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use liftbridge_types::{PartitionId, StreamId, StreamName};
+use liftbridge_types::{PartitionId, StreamId, StreamName, Subject};
 use parking_lot::RwLock;
 
 use crate::partition::Partition;
@@ -23,6 +23,11 @@ impl LocalPartition {
         Arc::new(Self { handle, readonly: AtomicBool::new(readonly) })
     }
 
+    /// The subject it listens on.
+    pub(crate) fn subject(&self) -> &Subject {
+        &self.handle.route().partition_subject
+    }
+
     /// Whether it is agreed to refuse publishes.
     pub(crate) fn is_readonly(&self) -> bool {
         self.readonly.load(Ordering::Acquire)
@@ -35,6 +40,13 @@ impl LocalPartition {
     /// Whether a message published to its subject can be stored in it.
     pub(crate) fn takes_from_subject(&self) -> bool {
         !self.is_readonly() && !self.handle.is_paused()
+    }
+}
+
+/// Two are equal when they are one and the same.
+impl PartialEq for LocalPartition {
+    fn eq(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
     }
 }
 

@@ -1,18 +1,93 @@
 //! One reader of one partition, as fast as it asks and never beyond what is committed.
+//!
+//! It holds at most one chunk of batches. Near the end of the log that comes from memory; further back a blocking read of
+//! the segment files, of which there is a bounded number at once over the node, fetches it.
 
+use std::ops::Range;
+use std::pin::pin;
 use std::sync::Arc;
 
+use liftbridge_commitlog::{Batch, ForwardReader, LogView, ReadError, ReverseReader};
+use liftbridge_types::Offset;
+use tokio::sync::OwnedSemaphorePermit;
+use tokio::task::JoinHandle;
+
 use crate::errors::SubscriptionEnd;
+use crate::partition::{Chunk, Partition, READ_BYTES_TARGET, ReadRange, Step, record_bytes};
 use crate::requests::{Delivery, PartitionRoute};
 
 /// A running subscription; dropping it leaves nothing behind.
 #[derive(Debug)]
-pub struct Subscription {}
+pub struct Subscription {
+    partition: Arc<Partition>,
+    view: LogView,
+    /// What is still to be delivered.
+    range: ReadRange,
+    /// What was read and is not yet delivered.
+    chunk: Option<Chunk>,
+    /// The reader of the segment files, while it is in use: it keeps a file open.
+    reader: Option<LogReader>,
+    /// A read under way. Kept here and not in the future, so that dropping the future loses nothing.
+    reading: Option<Reading>,
+    /// Why it ended.
+    end: Option<SubscriptionEnd>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// A blocking read under way.
+#[derive(Debug)]
+struct Reading {
+    span: Range<Offset>,
+    task: JoinHandle<(LogReader, Result<Vec<Batch>, ReadError>)>,
+}
+
+/// A reader of segment files.
+#[derive(Debug)]
+enum LogReader {
+    Forward(ForwardReader),
+    Reverse(ReverseReader),
+}
+
+impl LogReader {
+    fn new(view: &LogView, range: &ReadRange) -> Self {
+        match *range {
+            ReadRange::Forward { next, .. } => Self::Forward(view.reader(next)),
+            ReadRange::Reverse { end, .. } => Self::Reverse(view.reverse_reader(end)),
+        }
+    }
+
+    /// Whether it would go on where the range does.
+    fn continues(&self, range: &ReadRange) -> bool {
+        match (self, range) {
+            (Self::Forward(reader), ReadRange::Forward { next, .. }) => reader.next_offset() == *next,
+            (Self::Reverse(reader), ReadRange::Reverse { end, .. }) => reader.end() == *end,
+            _ => false,
+        }
+    }
+
+    /// Blocks on file I/O.
+    fn read(&mut self, end: Offset) -> Result<Vec<Batch>, ReadError> {
+        match self {
+            Self::Forward(reader) => reader.read(end, READ_BYTES_TARGET),
+            Self::Reverse(reader) => reader.read(READ_BYTES_TARGET),
+        }
+    }
+}
 
 impl Subscription {
+    pub(crate) fn new(
+        partition: Arc<Partition>,
+        view: LogView,
+        range: ReadRange,
+        permit: OwnedSemaphorePermit,
+    ) -> Self {
+        partition.board().count_subscription(true);
+        Self { partition, view, range, chunk: None, reader: None, reading: None, end: None, _permit: permit }
+    }
+
     /// Where its records come from.
     pub fn route(&self) -> &Arc<PartitionRoute> {
-        todo!()
+        self.partition.route()
     }
 
     /// The next records, waiting for them if need be. Cancel safe.
@@ -20,6 +95,144 @@ impl Subscription {
     /// # Errors
     /// Why it ended; nothing follows.
     pub async fn next(&mut self) -> Result<Delivery, SubscriptionEnd> {
-        todo!()
+        loop {
+            if let Some(end) = &self.end {
+                return Err(end.clone());
+            }
+            match self.advance().await {
+                Ok(delivery) if delivery.is_empty() => {}
+                Ok(delivery) => {
+                    self.count(&delivery);
+                    return Ok(delivery);
+                }
+                Err(end) => {
+                    self.chunk = None;
+                    self.reader = None;
+                    self.end = Some(end);
+                }
+            }
+        }
+    }
+
+    /// One step forward: delivers of what was read, else reads, else waits. Empty when there is another step to take.
+    async fn advance(&mut self) -> Result<Delivery, SubscriptionEnd> {
+        let delivery = self.deliver()?;
+        if !delivery.is_empty() {
+            return Ok(delivery);
+        }
+        if self.reading.is_some() {
+            self.finish_reading().await?;
+            return Ok(Delivery::new());
+        }
+        let partition = Arc::clone(&self.partition);
+        let mut changed = pin!(partition.board().changed());
+        changed.as_mut().enable();
+        match self.range.step(&partition.board().seen()) {
+            Step::Read(span) => self.read(span).await,
+            Step::Wait => {
+                // A subscriber that waits keeps no file open.
+                self.reader = None;
+                changed.await;
+            }
+            Step::End(end) => return Err(end),
+        }
+        Ok(Delivery::new())
+    }
+
+    /// The next records of the chunk; empty when there is none.
+    fn deliver(&mut self) -> Result<Delivery, SubscriptionEnd> {
+        let Some(chunk) = &mut self.chunk else { return Ok(Delivery::new()) };
+        match chunk.deliver(&mut self.range) {
+            Ok(delivery) => {
+                if delivery.is_empty() {
+                    self.chunk = None;
+                }
+                Ok(delivery)
+            }
+            Err(error) => Err(SubscriptionEnd::Storage { reason: error.to_string() }),
+        }
+    }
+
+    /// Fetches a chunk from memory, or begins to fetch one from the files. Cancel safe: the only wait is for the permit.
+    async fn read(&mut self, span: Range<Offset>) {
+        let reverse = matches!(self.range, ReadRange::Reverse { .. });
+        if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, READ_BYTES_TARGET) {
+            self.reader = None;
+            return self.take_in(span, batches);
+        }
+        self.partition.touch();
+        let permit = self.partition.host().admit_read().await;
+        let (view, range, end) = (self.view.clone(), self.range, span.end);
+        let reader = self.reader.take().filter(|reader| reader.continues(&range));
+        let task = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let mut reader = reader.unwrap_or_else(|| LogReader::new(&view, &range));
+            let batches = reader.read(end);
+            (reader, batches)
+        });
+        self.reading = Some(Reading { span, task });
+    }
+
+    /// Takes in what a blocking read gave.
+    async fn finish_reading(&mut self) -> Result<(), SubscriptionEnd> {
+        let Some(reading) = &mut self.reading else { return Ok(()) };
+        let finished = (&mut reading.task).await;
+        let Some(Reading { span, .. }) = self.reading.take() else { return Ok(()) };
+        // The runtime is going down, or the read panicked.
+        let (reader, batches) = finished.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
+        self.reader = Some(reader);
+        match batches {
+            Ok(batches) => {
+                self.take_in(span, batches);
+                Ok(())
+            }
+            Err(error) => Err(self.why_unreadable(error)),
+        }
+    }
+
+    fn take_in(&mut self, span: Range<Offset>, batches: Vec<Batch>) {
+        if batches.is_empty() {
+            // Retention or compaction removed all of it. Downward that was the oldest record.
+            self.range.pass(&span);
+        } else {
+            let reverse = matches!(self.range, ReadRange::Reverse { .. });
+            self.chunk = Some(Chunk::new(span, reverse, batches));
+        }
+    }
+
+    fn why_unreadable(&self, error: ReadError) -> SubscriptionEnd {
+        let PartitionRoute { stream, partition, .. } = self.route().as_ref();
+        match error {
+            ReadError::Deleted => SubscriptionEnd::Deleted,
+            ReadError::Storage(error) => {
+                tracing::error!(%stream, %partition, %error, "could not read a log");
+                SubscriptionEnd::Storage { reason: error.to_string() }
+            }
+            ReadError::Damaged { offsets, file, file_position } => {
+                self.partition.host().metrics().damaged_reads.increment(1);
+                tracing::error!(%stream, %partition, start = %offsets.start, end = %offsets.end, file, file_position,
+                    "stored messages are damaged");
+                SubscriptionEnd::DataLoss {
+                    stream: stream.to_string(),
+                    partition: *partition,
+                    start: offsets.start,
+                    last: offsets.end.previous().unwrap_or(offsets.start),
+                    resume_at: self.range.behind(&offsets),
+                }
+            }
+        }
+    }
+
+    fn count(&self, delivery: &Delivery) {
+        let metrics = self.partition.host().metrics();
+        let bytes: usize = delivery.iter().map(record_bytes).sum();
+        metrics.messages_out.increment(delivery.len() as u64);
+        metrics.bytes_out.increment(bytes as u64);
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.partition.board().count_subscription(false);
     }
 }

@@ -117,3 +117,6 @@ impl ClientBuilder {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -94,7 +94,8 @@ impl Client {
     pub async fn create_stream(&self, stream: NewStream) -> Result<(), CreateStreamError> {
         let name = stream.name.clone();
         let request = convert::create_stream_request(stream);
-        let call = self.router().call_any(request, |mut client, request| async move { client.create_stream(request).await });
+        let call =
+            self.router().call_any(request, |mut client, request| async move { client.create_stream(request).await });
         call.await.map(|_| ()).map_err(|error| match error.code {
             Code::AlreadyExists => CreateStreamError::Exists { name },
             _ => CreateStreamError::Call(error),
@@ -107,7 +108,8 @@ impl Client {
     /// When there is no such stream, the cluster refuses, or no broker answers.
     pub async fn delete_stream(&self, name: &str) -> Result<(), ChangeStreamError> {
         let request = wire::DeleteStreamRequest { name: name.to_owned() };
-        let call = self.router().call_any(request, |mut client, request| async move { client.delete_stream(request).await });
+        let call =
+            self.router().call_any(request, |mut client, request| async move { client.delete_stream(request).await });
         let result = call.await.map(|_| ()).map_err(|error| change_error(name, error));
         self.router().cache().forget_streams();
         result
@@ -125,7 +127,8 @@ impl Client {
     ) -> Result<(), ChangeStreamError> {
         let partitions = convert::partitions(partitions);
         let request = wire::PauseStreamRequest { name: name.to_owned(), partitions, resume_all };
-        let call = self.router().call_any(request, |mut client, request| async move { client.pause_stream(request).await });
+        let call =
+            self.router().call_any(request, |mut client, request| async move { client.pause_stream(request).await });
         call.await.map(|_| ()).map_err(|error| change_error(name, error))
     }
 
@@ -141,8 +144,9 @@ impl Client {
     ) -> Result<(), ChangeStreamError> {
         let partitions = convert::partitions(partitions);
         let request = wire::SetStreamReadonlyRequest { name: name.to_owned(), partitions, readonly };
-        let call =
-            self.router().call_any(request, |mut client, request| async move { client.set_stream_readonly(request).await });
+        let call = self
+            .router()
+            .call_any(request, |mut client, request| async move { client.set_stream_readonly(request).await });
         call.await.map(|_| ()).map_err(|error| change_error(name, error))
     }
 
@@ -180,8 +184,7 @@ impl Client {
         partition: PartitionId,
     ) -> Result<PartitionInfo, PartitionInfoError> {
         let address = self.router().read_address(stream, partition, Read::Leader).await?;
-        let request =
-            wire::FetchPartitionMetadataRequest { stream: stream.to_owned(), partition: partition.to_wire() };
+        let request = wire::FetchPartitionMetadataRequest { stream: stream.to_owned(), partition: partition.to_wire() };
         let call = self.router().call_at(&address, request, |mut client, request| async move {
             client.fetch_partition_metadata(request).await
         });

@@ -15,8 +15,10 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use builder::BatchBuilder;
-pub use header::{BATCH_BYTES_MAX, BatchHeader, FORMAT_VERSION, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart, ProducerStamp};
 pub(crate) use header::MAGIC;
+pub use header::{
+    BATCH_BYTES_MAX, BatchHeader, FORMAT_VERSION, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart, ProducerStamp,
+};
 pub use records::Records;
 
 use crate::record::RecordFault;

@@ -54,7 +54,13 @@ pub(crate) struct BatchScanner<'a> {
 
 impl<'a> BatchScanner<'a> {
     /// A walk over `file[position..limit]`, which begins with a batch at or after `expected`.
-    pub(crate) fn new(file: &'a dyn StorageFile, file_name: &'a str, position: u64, limit: u64, expected: Offset) -> Self {
+    pub(crate) fn new(
+        file: &'a dyn StorageFile,
+        file_name: &'a str,
+        position: u64,
+        limit: u64,
+        expected: Offset,
+    ) -> Self {
         Self {
             file,
             file_name,

@@ -123,55 +123,51 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// A small run of encoded numbers on the stack, copied out in one go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Scratch<const N: usize> {
-    bytes: [u8; N],
-    count: usize,
-}
-
-impl<const N: usize> Scratch<N> {
-    pub(crate) const fn new() -> Self {
-        Self { bytes: [0; N], count: 0 }
-    }
-
-    /// Adds one varint. `N` must be large enough for all that are added; what does not fit is a bug and left out.
-    #[inline]
-    pub(crate) fn varint(&mut self, mut value: u64) {
-        loop {
-            let low = value.to_le_bytes()[0];
-            value >>= 7;
-            let byte = if value == 0 { low & 0x7f } else { low | 0x80 };
-            debug_assert!(self.count < N, "scratch of {N} bytes is too small");
-            if let Some(slot) = self.bytes.get_mut(self.count) {
-                *slot = byte;
-                self.count += 1;
-            }
-            if value == 0 {
-                return;
-            }
-        }
-    }
-
-    #[inline]
-    pub(crate) fn as_slice(&self) -> &[u8] {
-        self.bytes.split_at_checked(self.count).map_or(&[], |(used, _)| used)
-    }
-}
-
 /// Appends one varint.
 #[inline]
-pub(crate) fn put_varint(target: &mut Vec<u8>, value: u64) {
-    let mut scratch = Scratch::<VARINT_BYTES_MAX>::new();
-    scratch.varint(value);
-    target.extend_from_slice(scratch.as_slice());
+pub(crate) fn put_varint(target: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        let [low, ..] = value.to_le_bytes();
+        target.push(low | 0x80);
+        value >>= 7;
+    }
+    let [last, ..] = value.to_le_bytes();
+    target.push(last);
+}
+
+/// How many short varints are put together at most.
+const RUN_MAX: usize = 5;
+/// Varints below this have at most three bytes, so that a run of them fits 128 bits.
+const SHORT_END: u64 = 1 << 21;
+
+/// Appends several varints. Short ones, which nearly all are, are put together in a register and stored at once: byte by
+/// byte they would cost more than copying a small record.
+#[inline]
+pub(crate) fn put_varints<const N: usize>(target: &mut Vec<u8>, values: [u64; N]) {
+    const { assert!(N <= RUN_MAX) };
+    if values.iter().any(|value| *value >= SHORT_END) {
+        return values.iter().for_each(|value| put_varint(target, *value));
+    }
+    let (mut run, mut bits) = (0_u128, 0);
+    for value in values {
+        let has_second = u64::from(value >= 0x80);
+        let has_third = u64::from(value >= 0x4000);
+        let spread = (value & 0x7f) | ((value & 0x3f80) << 1) | ((value & 0x1f_c000) << 2);
+        run |= u128::from(spread | (has_second << 7) | (has_third << 15)) << bits;
+        bits += 8 * (1 + has_second + has_third);
+    }
+    let end = target.len() + usize::try_from(bits / 8).expect("a run has at most 15 bytes");
+    target.extend_from_slice(&run.to_le_bytes());
+    target.truncate(end);
 }
 
 /// How many bytes the varint of `value` has.
 #[inline]
 pub(crate) const fn varint_bytes(value: u64) -> usize {
-    let bits = 64 - (value | 1).leading_zeros();
-    bits.div_ceil(7) as usize
+    if value < SHORT_END {
+        return 1 + (value >= 0x80) as usize + (value >= 0x4000) as usize;
+    }
+    (64 - value.leading_zeros()).div_ceil(7) as usize
 }
 
 /// Maps signed numbers near zero to small unsigned ones.
@@ -240,6 +236,16 @@ mod tests {
             prop_assert_eq!(cursor.varint_u64(), Ok(value));
             prop_assert_eq!(cursor.remaining(), 0);
             prop_assert_eq!(unzigzag(zigzag(signed)), signed);
+        }
+
+        #[test]
+        fn a_run_of_varints_is_one_after_the_other(values: [u64; RUN_MAX], shift in 0..64_u32) {
+            let values = values.map(|value| value >> shift);
+            let mut run = vec![0xaa];
+            put_varints(&mut run, values);
+            let mut single = vec![0xaa];
+            values.iter().for_each(|value| put_varint(&mut single, *value));
+            prop_assert_eq!(run, single);
         }
 
         #[test]

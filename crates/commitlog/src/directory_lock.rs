@@ -88,7 +88,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing");
         let error = DirectoryLock::acquire(&missing).unwrap_err();
-        assert!(matches!(error, DirectoryLockError::Storage { source, .. } if source.kind() == io::ErrorKind::NotFound));
+        assert!(
+            matches!(error, DirectoryLockError::Storage { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        );
         assert!(!missing.exists());
     }
 }

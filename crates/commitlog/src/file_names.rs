@@ -44,7 +44,9 @@ mod tests {
         let base = Offset::new(1234);
         assert_eq!(parse_log(&log(base)), Some(base));
         assert_eq!(parse_index(&index(base)), Some(base));
-        for name in ["12.log", "0000000000000000001x.log", "+0000000000000000012.log", "00000000000000000012.log.deleted"] {
+        for name in
+            ["12.log", "0000000000000000001x.log", "+0000000000000000012.log", "00000000000000000012.log.deleted"]
+        {
             assert_eq!(parse_log(name), None, "{name}");
         }
         assert_eq!(parse_log("99999999999999999999.log"), None, "beyond u64");

@@ -140,11 +140,14 @@ impl ForwardReader {
             }
             let file = match segment.open_file(&*self.shared.storage) {
                 Ok(file) => file,
-                Err(error) if error.source.kind() == io::ErrorKind::NotFound && self.lists_others(&segments) => continue,
+                Err(error) if error.source.kind() == io::ErrorKind::NotFound && self.lists_others(&segments) => {
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
             let delta = self.next.since(segment.base());
-            let file_position = segment.look_up(&*self.shared.storage, &mut None, |index| index.position_of_offset(delta));
+            let file_position =
+                segment.look_up(&*self.shared.storage, &mut None, |index| index.position_of_offset(delta));
             return Ok(Some(Place { segment: segment.clone(), file, file_position }));
         }
     }

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use liftbridge_types::{Header, Offset, Timestamp};
 use thiserror::Error;
 
-use crate::codec::{CodecError, Cursor, Scratch, VARINT_BYTES_MAX, put_varint, varint_bytes, zigzag};
+use crate::codec::{CodecError, Cursor, put_varint, put_varints, varint_bytes, zigzag};
 
 /// The most headers one record may have. A decoded header takes far more memory than the two bytes it can be encoded in.
 pub const RECORD_HEADERS_MAX: usize = 4_096;
@@ -141,20 +141,22 @@ impl<'a> RecordParts<'a> {
     }
 
     /// The record, sharing the memory of `batch`, of which the parts must be slices.
-    pub(crate) fn to_record(self, batch: &Bytes, offset: Offset, time: Timestamp) -> Result<Record, RecordFault> {
-        let mut headers = Vec::new();
-        let mut cursor = self.headers;
-        for _ in 0..self.header_count {
-            let name = batch.slice_ref(cursor.prefixed()?);
-            let value = batch.slice_ref(cursor.prefixed()?);
-            headers.push(Header { name, value });
-        }
+    pub(crate) fn to_record(self, batch: &Bytes, offset: Offset, time: Timestamp) -> Record {
         let key = self.key.map(|key| batch.slice_ref(key));
-        Ok(Record { offset, time, key, value: batch.slice_ref(self.value), headers })
+        let headers = self.headers().map(|(name, value)| (batch.slice_ref(name), batch.slice_ref(value)));
+        let headers = headers.map(|(name, value)| Header { name, value }).collect();
+        Record { offset, time, key, value: batch.slice_ref(self.value), headers }
+    }
+
+    /// Names and values of the headers. Their lengths were checked by `decode`, so none is missing.
+    fn headers(self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut cursor = self.headers;
+        (0..self.header_count).map_while(move |_| cursor.prefixed().ok().zip(cursor.prefixed().ok()))
     }
 }
 
 /// Appends one record to `target`, unless it has too many headers or more than `bytes_max` bytes.
+#[inline]
 pub(crate) fn encode_record(
     target: &mut Vec<u8>,
     bytes_max: usize,
@@ -173,15 +175,9 @@ pub(crate) fn encode_record(
         return Err(RecordTooLarge::Bytes { bytes, limit: bytes_max });
     }
     target.reserve(bytes);
-
-    let mut front = Scratch::<{ 4 * VARINT_BYTES_MAX }>::new();
-    front.varint(body_bytes as u64);
-    front.varint(u64::from(offset_delta));
-    front.varint(zigzag(time_delta));
-    front.varint(key.map_or(0, |key| key.len() as u64 + 1));
-    target.extend_from_slice(front.as_slice());
-    target.extend_from_slice(key.unwrap_or_default());
-    put_prefixed(target, value);
+    let front = [body_bytes as u64, u64::from(offset_delta), zigzag(time_delta)];
+    put_front(target, front, key, value.len() as u64);
+    target.extend_from_slice(value);
     put_varint(target, headers.len() as u64);
     for header in headers {
         put_prefixed(target, &header.name);
@@ -190,13 +186,21 @@ pub(crate) fn encode_record(
     Ok(())
 }
 
-fn body_bytes(
-    offset_delta: u32,
-    time_delta: i64,
-    key: Option<&[u8]>,
-    value: &[u8],
-    headers: &[Header],
-) -> usize {
+/// Everything before the value.
+#[inline]
+fn put_front(target: &mut Vec<u8>, [body, offset, time]: [u64; 3], key: Option<&[u8]>, value_bytes: u64) {
+    match key {
+        None => put_varints(target, [body, offset, time, 0, value_bytes]),
+        Some(key) => {
+            put_varints(target, [body, offset, time, key.len() as u64 + 1]);
+            target.extend_from_slice(key);
+            put_varint(target, value_bytes);
+        }
+    }
+}
+
+#[inline]
+fn body_bytes(offset_delta: u32, time_delta: i64, key: Option<&[u8]>, value: &[u8], headers: &[Header]) -> usize {
     let key_bytes = key.map_or(1, |key| varint_bytes(key.len() as u64 + 1) + key.len());
     let headers_bytes: usize = headers.iter().map(|h| prefixed_bytes(&h.name) + prefixed_bytes(&h.value)).sum();
     varint_bytes(u64::from(offset_delta))

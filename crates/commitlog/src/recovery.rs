@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | `F1` | files being written or already let go of (`.tmp`, `.deleted`) | removed |
 //! | `F2` | an index without its log file | removed |
+//! | `F3` | segments before the checkpoint's log start | removed: retention let go of them |
 //! | `C1` | no checkpoint beside log files | the newest segment is scanned from its beginning |
 //! | `C2` | a garbled checkpoint | as `C1`, reported as rebuilt |
 //! | `C3` | a checkpoint beyond the end of what is there | durable data is gone: reported as damaged, its offsets are never given again |
@@ -20,6 +21,10 @@
 //! | `A5` | rot: invalid, once durable | kept in place, reported as damaged, served around |
 //! | `E1` | a missing or garbled table of leader epochs | rebuilt from the batch headers |
 
+#[cfg(test)]
+mod tests;
+
+use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -70,9 +75,11 @@ struct LogFile {
 
 /// Recovers the log in `storage`.
 pub(crate) fn recover(storage: &dyn Storage, options: &LogOptions) -> Result<Recovered, OpenError> {
-    let mut recovery = Recovery { storage, options, report: RecoveryReport::default(), epochs: LeaderEpochs::default() };
+    let mut recovery =
+        Recovery { storage, options, report: RecoveryReport::default(), epochs: LeaderEpochs::default() };
     let files = recovery.take_inventory()?;
     let checkpoint = recovery.load_checkpoint(files.is_empty())?;
+    let files = recovery.drop_released(files, checkpoint.as_ref())?;
     let epochs_found = recovery.load_epochs(files.is_empty())?;
 
     let mut segments = Vec::with_capacity(files.len());
@@ -110,6 +117,27 @@ impl Recovery<'_> {
                 .is_some_and(|base| files.binary_search_by_key(&base, |file| file.base).is_err());
             if leftover || orphan {
                 self.storage.remove(name).map_err(|e| LogError::new("remove", name, e))?;
+            }
+        }
+        Ok(files)
+    }
+
+    /// Removes segments that retention let go of before a crash undid the renaming of their files (`F3`).
+    fn drop_released(
+        &self,
+        mut files: Vec<LogFile>,
+        checkpoint: Option<&Checkpoint>,
+    ) -> Result<Vec<LogFile>, LogError> {
+        let log_start = checkpoint.map_or(Offset::ZERO, |c| c.log_start);
+        let released = files.windows(2).take_while(|pair| matches!(pair, [_, next] if next.base <= log_start)).count();
+        for file in files.drain(..released) {
+            for name in [file_names::log(file.base), file_names::index(file.base)] {
+                match self.storage.remove(&name) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                        return Err(LogError::new("remove", &name, error));
+                    }
+                    _ => {}
+                }
             }
         }
         Ok(files)
@@ -175,6 +203,7 @@ impl Recovery<'_> {
         checkpoint: Option<&Checkpoint>,
         epochs_found: bool,
     ) -> Result<Arc<Segment>, OpenError> {
+        let file = self.without_cache(file)?;
         let summary = self.believable_summary(file)?.filter(|s| s.log_bytes <= file.bytes);
         let vouched = match checkpoint {
             Some(c) if c.segment == file.base => (c.file_position, Some(c.recovery_offset)),
@@ -202,10 +231,20 @@ impl Recovery<'_> {
         self.note_epochs(&walked);
         self.settle_tail(&name, file.bytes, walked.cut)?;
         self.report.damaged.append(&mut walked.extent.damaged.clone());
-        let mut index = if known.log_bytes > 0 { self.load_index(file.base).unwrap_or_default() } else { SegmentIndex::default() };
+        let mut index =
+            if known.log_bytes > 0 { self.load_index(file.base).unwrap_or_default() } else { SegmentIndex::default() };
         index.append(std::mem::take(&mut walked.index));
         walked.index = index;
         Ok(Arc::new(self.segment_of(file.base, walked)))
+    }
+
+    /// The newest segment as the medium has it. Had a sync of it failed, the cache would show bytes that will never be
+    /// durable, and the next sync would call them durable.
+    fn without_cache(&self, log_file: LogFile) -> Result<LogFile, LogError> {
+        let name = file_names::log(log_file.base);
+        let file = self.storage.open(&name).map_err(|e| LogError::new("open", &name, e))?;
+        file.drop_cache().map_err(|e| LogError::new("read", &name, e))?;
+        Ok(LogFile { bytes: file.bytes().map_err(|e| LogError::new("measure", &name, e))?, ..log_file })
     }
 
     /// Cuts a torn tail (`A3`, `A4`) and makes what is kept durable (`A2`).
@@ -254,7 +293,11 @@ impl Recovery<'_> {
     }
 
     /// Puts the parts together, and never lets the log end before what was durable once (`C3`).
-    fn finish(mut self, mut segments: Vec<Arc<Segment>>, checkpoint: Option<Checkpoint>) -> Result<Recovered, OpenError> {
+    fn finish(
+        mut self,
+        mut segments: Vec<Arc<Segment>>,
+        checkpoint: Option<Checkpoint>,
+    ) -> Result<Recovered, OpenError> {
         let found_end = segments.last().map_or(Offset::ZERO, |segment| segment.end());
         let durable_once = checkpoint.map_or(Offset::ZERO, |c| c.recovery_offset);
         let log_end = found_end.max(durable_once);

@@ -92,7 +92,10 @@ impl ReverseReader {
         let storage = &*self.shared.storage;
         let file = match segment.open_file(storage) {
             Ok(file) => file,
-            Err(error) if error.source.kind() == io::ErrorKind::NotFound && !Arc::ptr_eq(segments, &self.shared.segments()) => {
+            Err(error)
+                if error.source.kind() == io::ErrorKind::NotFound
+                    && !Arc::ptr_eq(segments, &self.shared.segments()) =>
+            {
                 return Ok(None);
             }
             Err(error) => return Err(error.into()),

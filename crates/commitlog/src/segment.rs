@@ -133,10 +133,17 @@ impl Segment {
         Ok(file)
     }
 
+    /// Lets go of the file that was opened under this segment's name: another one has taken its place.
+    pub(crate) fn forget_file(&self) {
+        *self.file.lock() = None;
+    }
+
     /// Adds an index entry if the last one is `interval` bytes or more behind. Only for the segment that is appended to.
     pub(crate) fn maybe_index(&self, entry: IndexEntry, interval: u32) {
         if let IndexSlot::InMemory(index) = &mut *self.index.lock() {
-            let due = index.newest_position().is_none_or(|newest| u64::from(entry.file_position) >= newest + u64::from(interval));
+            let due = index
+                .newest_position()
+                .is_none_or(|newest| u64::from(entry.file_position) >= newest + u64::from(interval));
             if due {
                 index.push(entry);
             }
@@ -187,15 +194,22 @@ impl Segment {
         *self.index.lock() = IndexSlot::InMemory(index);
     }
 
-    /// Writes the index with the segment's summary to its file and lets go of the memory. Durable like
+    /// Writes the index with the segment's summary to its file, from where the next open goes on. Durable like
     /// [`small_file::replace`].
-    pub(crate) fn store_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
+    pub(crate) fn snapshot_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
         let summary = self.summary();
-        let mut slot = self.index.lock();
-        if let IndexSlot::InMemory(index) = &*slot {
-            small_file::replace(storage, &file_names::index(self.base), &index.encode(&summary))?;
-            *slot = IndexSlot::OnDisk(Weak::new());
+        match &*self.index.lock() {
+            IndexSlot::InMemory(index) => {
+                small_file::replace(storage, &file_names::index(self.base), &index.encode(&summary))
+            }
+            IndexSlot::OnDisk(_) => Ok(()),
         }
+    }
+
+    /// Writes the index like [`Segment::snapshot_index`] and lets go of the memory.
+    pub(crate) fn store_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
+        self.snapshot_index(storage)?;
+        *self.index.lock() = IndexSlot::OnDisk(Weak::new());
         Ok(())
     }
 

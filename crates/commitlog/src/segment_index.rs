@@ -106,7 +106,11 @@ impl SegmentIndex {
         let wanted = self.position_before(after).saturating_sub(bytes);
         let from = self.entries.partition_point(|entry| u64::from(entry.file_position) <= wanted);
         let first = from.checked_sub(1).and_then(|i| self.entries.get(i));
-        BlockBounds { from: self.position_before(from), offset_delta: first.map_or(0, |e| u64::from(e.offset_delta)), to }
+        BlockBounds {
+            from: self.position_before(from),
+            offset_delta: first.map_or(0, |e| u64::from(e.offset_delta)),
+            to,
+        }
     }
 
     fn position_before(&self, entry: usize) -> u64 {
@@ -271,7 +275,10 @@ mod tests {
         assert_eq!(SegmentIndex::decode(&bytes), Some((index, summary)));
         assert_eq!(Summary::decode(&bytes[..SUMMARY_BYTES]), Some(summary));
         let empty = Summary { log_bytes: 0, end: summary.base, record_count: 0, times: None, ..summary };
-        assert_eq!(SegmentIndex::decode(&SegmentIndex::default().encode(&empty)), Some((SegmentIndex::default(), empty)));
+        assert_eq!(
+            SegmentIndex::decode(&SegmentIndex::default().encode(&empty)),
+            Some((SegmentIndex::default(), empty))
+        );
     }
 
     #[test]

@@ -106,7 +106,10 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
 impl Walked {
     fn add(&mut self, plan: &WalkPlan<'_>, file_position: u64, batch: &Batch) {
         let header = batch.header();
-        let due = self.index.newest_position().is_none_or(|newest| file_position >= newest + u64::from(plan.index_interval_bytes));
+        let due = self
+            .index
+            .newest_position()
+            .is_none_or(|newest| file_position >= newest + u64::from(plan.index_interval_bytes));
         let entry = IndexEntry::new(plan.known.base, header.base_offset, file_position, header.append_time);
         if let Some(entry) = entry.filter(|_| due) {
             self.index.push(entry);

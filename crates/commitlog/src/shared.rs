@@ -30,7 +30,12 @@ pub(crate) struct Shared {
 
 impl Shared {
     /// A log of these segments that is durable up to `log_end`.
-    pub(crate) fn new(storage: Arc<dyn Storage>, segments: Vec<Arc<Segment>>, log_start: Offset, log_end: Offset) -> Self {
+    pub(crate) fn new(
+        storage: Arc<dyn Storage>,
+        segments: Vec<Arc<Segment>>,
+        log_start: Offset,
+        log_end: Offset,
+    ) -> Self {
         Self {
             storage,
             segments: RwLock::new(segments.into()),

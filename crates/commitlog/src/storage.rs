@@ -122,6 +122,13 @@ pub trait StorageFile: Send + Sync + fmt::Debug {
     /// What the medium says.
     fn truncate(&self, bytes: u64) -> io::Result<()>;
 
+    /// Makes later reads see what the medium has, but for bytes that are still waiting to be written: after a failed sync,
+    /// the operating system may go on showing bytes that will never reach the medium. Best effort.
+    ///
+    /// # Errors
+    /// What the medium says.
+    fn drop_cache(&self) -> io::Result<()>;
+
     /// The file's length in bytes.
     ///
     /// # Errors

@@ -168,7 +168,7 @@ impl ClusterState {
         let any_paused = meant.iter().any(|id| stream.partition(*id).is_some_and(|partition| partition.paused));
         let meant = if any_paused && std::mem::take(&mut stream.resume_all) { every_partition(stream) } else { meant };
         let brokers = &mut self.brokers;
-        let changed = change_partitions(stream, &meant, |partition| resume(partition, brokers, at));
+        let changed = change_partitions(stream, &meant, |partition| open_again(partition, brokers, at));
         Ok(changed.map(ClusterEvent::PartitionsResumed).into_iter().collect())
     }
 
@@ -219,7 +219,7 @@ fn new_partition(index: LogIndex, place: Placement) -> Partition {
     }
 }
 
-fn resume(partition: &mut Partition, brokers: &mut Brokers, at: Timestamp) -> bool {
+fn open_again(partition: &mut Partition, brokers: &mut Brokers, at: Timestamp) -> bool {
     if !partition.paused {
         return false;
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
@@ -35,6 +35,8 @@ pub struct MetadataOptions {
     pub snapshot_retain: usize,
     /// What the cluster is called if it has to be founded.
     pub new_cluster_id: String,
+    /// Whether it may be founded: not where there is data already, which a new cluster would know nothing of.
+    pub may_found: bool,
 }
 
 /// What opening found. The state holds all of it; what cannot be seen there is which data has to go.
@@ -58,6 +60,8 @@ pub struct Metadata {
 struct Shared {
     state: Arc<RwLock<ClusterState>>,
     carried_out: AtomicU64,
+    /// Whether the thread has a [`Request::CarriedOut`] it has not taken in yet; one is enough.
+    nudged: AtomicBool,
     failure: RwLock<Option<Unavailable>>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -80,15 +84,23 @@ impl Metadata {
         deliver: impl FnMut(Applied) + Send + 'static,
     ) -> Result<(Self, Recovery), OpenMetadataError> {
         let OpenedStorage { storage, state, founded } =
-            RaftStorage::open(volume, options.snapshot_retain, &options.new_cluster_id)?;
-        let carried_out = AtomicU64::new(storage.snapshot_index().get());
+            RaftStorage::open(volume, options.snapshot_retain, options.may_found.then_some(&options.new_cluster_id))?;
+        let carried_out = storage.snapshot_index();
         let state = Arc::new(RwLock::new(state));
         let (node, deleted) = replay(storage, &state, options.snapshot_threshold, Box::new(deliver))?;
         let recovery = Recovery { founded, index: node.applied(), deleted };
-        let shared = Arc::new(Shared { state, carried_out, failure: RwLock::new(None), thread: Mutex::new(None) });
-        let (requests, received) = sync_channel(PROPOSALS_WAITING_MAX);
+        let shared = Arc::new(Shared {
+            state,
+            carried_out: AtomicU64::new(carried_out.get()),
+            nudged: AtomicBool::new(false),
+            failure: RwLock::new(None),
+            thread: Mutex::new(None),
+        });
+        // One place more than for proposals, so that news of what was carried out finds room.
+        let (requests, received) = sync_channel(PROPOSALS_WAITING_MAX + 1);
         let of_thread = shared.clone();
-        let thread = std::thread::Builder::new().name("metadata".to_owned()).spawn(move || of_thread.run(node, &received));
+        let thread =
+            std::thread::Builder::new().name("metadata".to_owned()).spawn(move || of_thread.run(node, &received));
         *shared.thread.lock() = Some(thread.map_err(|error| OpenMetadataError::Raft { reason: error.to_string() })?);
         Ok((Self { shared, requests }, recovery))
     }
@@ -120,9 +132,11 @@ impl Metadata {
 
     /// Reports that everything up to `index` was carried out on this server, so that a snapshot may contain it.
     pub fn carried_out(&self, index: LogIndex) {
-        self.shared.carried_out.fetch_max(index.get(), Ordering::Release);
-        // When the thread has other requests waiting it looks anyway.
-        let _ = self.requests.try_send(Request::CarriedOut);
+        self.shared.carried_out.fetch_max(index.get(), Ordering::AcqRel);
+        if !self.shared.nudged.swap(true, Ordering::AcqRel) {
+            // It fails when the thread has ended, and then no snapshot is due.
+            let _ = self.requests.try_send(Request::CarriedOut);
+        }
     }
 
     /// Why nothing can be agreed on any more; `None` while all is well.
@@ -177,7 +191,9 @@ impl Shared {
         let reason = match served {
             Ok(Ok(())) => return node.close(),
             Ok(Err(failure)) => failure.to_string(),
-            Err(panic) => format!("metadata stopped at a broken invariant: {}; restart the server", panic_text(&*panic)),
+            Err(panic) => {
+                format!("metadata stopped at a broken invariant: {}; restart the server", panic_text(&*panic))
+            }
         };
         tracing::error!(reason, "metadata log failed, streams can no longer be changed");
         let failure = Unavailable::LogFailed { reason };
@@ -206,7 +222,10 @@ impl Shared {
     fn take(&self, node: &mut RaftNode, request: Request) -> Result<bool, NodeFailure> {
         match request {
             Request::Propose { command, reply } => node.propose(command, reply).map(|()| false),
-            Request::CarriedOut => Ok(false),
+            Request::CarriedOut => {
+                self.nudged.store(false, Ordering::Release);
+                Ok(false)
+            }
             Request::Close => Ok(true),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use raft::eraftpb::{Entry, EntryType};
-use raft::{Config, RawNode, Ready, StateRole, Storage as _};
+use raft::{Config, RawNode, Ready, StateRole};
 use thiserror::Error;
 
 use crate::cluster_event::Applied;

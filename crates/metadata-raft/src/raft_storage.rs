@@ -5,6 +5,7 @@
 //!
 //! | case | snapshots | log | what happens |
 //! |---|---|---|---|
+//! | `missing` | none | empty | refused when there is data that a new cluster would know nothing of |
 //! | `founding` | none | empty | a snapshot at index 1 and term 1 is written: the cluster is founded |
 //! | `resuming` | newest whole | continues it | it is used |
 //! | `falling back` | newest damaged, an older one whole | continues the older one | the older one is used, with a warning |
@@ -12,7 +13,6 @@
 //! | `forgetful` | beyond index 1 | without a hard state | refused: this server could vote twice in one term |
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use liftbridge_commitlog::{AppendError, LogError, Volume};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
@@ -51,6 +51,11 @@ pub enum OpenMetadataError {
     /// A snapshot or an entry with a good checksum makes no sense here.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// There is nothing, though there should be.
+    #[error(
+        "the directory `raft` is missing or empty though there is data; restore it from a backup, or move the data away"
+    )]
+    Missing,
     /// No whole snapshot is continued by the log.
     #[error(
         "what was agreed on cannot be read back: no whole snapshot in `raft/snapshots` is continued by the log in `raft`; \
@@ -91,18 +96,20 @@ pub(crate) struct OpenedStorage {
 }
 
 impl RaftStorage {
-    /// Opens what is on the volume, or founds the cluster called `new_cluster_id`.
+    /// Opens what is on the volume, or founds the cluster called `new_cluster_id` if it may be founded.
     pub(crate) fn open(
         volume: &dyn Volume,
         snapshot_retain: usize,
-        new_cluster_id: &str,
+        new_cluster_id: Option<&String>,
     ) -> Result<OpenedStorage, OpenMetadataError> {
         let mut snapshots = SnapshotStore::open(volume.directory(SNAPSHOT_DIRECTORY), snapshot_retain)?;
         let (log, replayed) = RaftLog::open(volume.directory(LOG_DIRECTORY))?;
         let founded = snapshots.kept().is_empty() && log.is_empty();
         if founded {
-            let state = ClusterState::founded(new_cluster_id.to_owned());
-            snapshots.write(FOUNDING_INDEX, &encode_snapshot(FOUNDING_INDEX, FOUNDING_TERM, &[FOUNDER], &[], &state))?;
+            let cluster_id = new_cluster_id.ok_or(OpenMetadataError::Missing)?;
+            let state = ClusterState::founded(cluster_id.clone());
+            snapshots
+                .write(FOUNDING_INDEX, &encode_snapshot(FOUNDING_INDEX, FOUNDING_TERM, &[FOUNDER], &[], &state))?;
         }
         let contents = newest_usable(&snapshots, &replayed)?;
         let hard_state = match replayed.hard_state {
@@ -159,7 +166,12 @@ impl RaftStorage {
 
     /// Writes a snapshot and lets go of what it makes superfluous: entries in memory, older snapshots, and log records
     /// that not even the oldest snapshot kept needs.
-    pub(crate) fn install_snapshot(&mut self, index: LogIndex, term: u64, body: &[u8]) -> Result<(), InstallSnapshotError> {
+    pub(crate) fn install_snapshot(
+        &mut self,
+        index: LogIndex,
+        term: u64,
+        body: &[u8],
+    ) -> Result<(), InstallSnapshotError> {
         self.snapshots.write(index, body)?;
         while self.entries.front().is_some_and(|entry| entry.index <= index.get()) {
             self.entries.pop_front();
@@ -266,7 +278,11 @@ fn newest_usable(snapshots: &SnapshotStore, replayed: &Replayed) -> Result<Snaps
         match snapshots.read(*index) {
             Ok(body) => {
                 let contents = decode_snapshot(&body)?;
-                return if is_continued(contents.index, replayed) { Ok(contents) } else { Err(OpenMetadataError::Unreachable) };
+                return if is_continued(contents.index, replayed) {
+                    Ok(contents)
+                } else {
+                    Err(OpenMetadataError::Unreachable)
+                };
             }
             Err(SnapshotReadError::Damaged { file }) => {
                 tracing::warn!(file, "metadata snapshot is damaged, trying the one before");

@@ -1,1 +1,124 @@
+//! Commands for tests, written short, and random ones.
 
+use std::time::Duration;
+
+use liftbridge_types::{BrokerId, PartitionId, SettingOverrides, StreamName, Subject, Timestamp};
+use proptest::prelude::*;
+
+use crate::command::{
+    Command, CreateStream, DeleteStream, PauseStream, RegisterBroker, ReplicaCount, ResumeStream, SetReadonly,
+};
+
+pub(crate) fn broker(id: &str) -> BrokerId {
+    BrokerId::new(id).unwrap()
+}
+
+pub(crate) fn name(text: &str) -> StreamName {
+    StreamName::new(text).unwrap()
+}
+
+pub(crate) fn partitions(numbers: &[u32]) -> Vec<PartitionId> {
+    numbers.iter().map(|number| PartitionId::new(*number).unwrap()).collect()
+}
+
+pub(crate) fn at(nanos: i64) -> Timestamp {
+    Timestamp::from_nanos(nanos)
+}
+
+pub(crate) fn register(id: &str) -> Command {
+    Command::RegisterBroker(RegisterBroker { id: broker(id), host: "localhost".to_owned(), port: 9292 })
+}
+
+pub(crate) fn create(stream: &str, partitions: u32, replicas: ReplicaCount) -> Command {
+    Command::CreateStream(CreateStream {
+        name: name(stream),
+        subject: Subject::new(stream).unwrap(),
+        group: None,
+        partitions,
+        replicas,
+        overrides: SettingOverrides::default(),
+        at: at(1),
+    })
+}
+
+pub(crate) fn delete(stream: &str) -> Command {
+    Command::DeleteStream(DeleteStream { name: name(stream) })
+}
+
+pub(crate) fn pause(stream: &str, numbers: &[u32], resume_all: bool, nanos: i64) -> Command {
+    let partitions = partitions(numbers);
+    Command::PauseStream(PauseStream { name: name(stream), partitions, resume_all, at: at(nanos) })
+}
+
+pub(crate) fn resume(stream: &str, numbers: &[u32], nanos: i64) -> Command {
+    Command::ResumeStream(ResumeStream { name: name(stream), partitions: partitions(numbers), at: at(nanos) })
+}
+
+pub(crate) fn set_readonly(stream: &str, numbers: &[u32], readonly: bool, nanos: i64) -> Command {
+    Command::SetReadonly(SetReadonly { name: name(stream), partitions: partitions(numbers), readonly, at: at(nanos) })
+}
+
+/// Any command, over few names and numbers so that they meet.
+pub(crate) fn any_command() -> impl Strategy<Value = Command> {
+    let stream = || "[ab]{1,2}".prop_map(|text| name(&text));
+    let numbers = || proptest::collection::vec(0..4u32, 0..4).prop_map(|numbers| partitions(&numbers));
+    let time = || any::<i64>().prop_map(at);
+    let register = ("[xyz]", ".{0,5}", any::<u16>())
+        .prop_map(|(id, host, port)| Command::RegisterBroker(RegisterBroker { id: broker(&id), host, port }));
+    let create =
+        (stream(), any_subject(), proptest::option::of("[gh]?"), any_count(), any_replicas(), any_overrides(), time())
+            .prop_map(|(name, subject, group, partitions, replicas, overrides, at)| {
+                Command::CreateStream(CreateStream { name, subject, group, partitions, replicas, overrides, at })
+            });
+    let pause = (stream(), numbers(), any::<bool>(), time()).prop_map(|(name, partitions, resume_all, at)| {
+        Command::PauseStream(PauseStream { name, partitions, resume_all, at })
+    });
+    let readonly = (stream(), numbers(), any::<bool>(), time()).prop_map(|(name, partitions, readonly, at)| {
+        Command::SetReadonly(SetReadonly { name, partitions, readonly, at })
+    });
+    prop_oneof![
+        2 => register,
+        4 => create,
+        1 => stream().prop_map(|name| Command::DeleteStream(DeleteStream { name })),
+        3 => pause,
+        3 => (stream(), numbers(), time())
+            .prop_map(|(name, partitions, at)| Command::ResumeStream(ResumeStream { name, partitions, at })),
+        2 => readonly,
+    ]
+}
+
+fn any_subject() -> impl Strategy<Value = Subject> {
+    "[a-c*>]{1,3}(\\.[a-c*]{1,3}){0,2}".prop_map(|text| Subject::new(&text).unwrap())
+}
+
+fn any_count() -> impl Strategy<Value = u32> {
+    prop_oneof![8 => 0..5u32, 1 => Just(u32::MAX)]
+}
+
+fn any_replicas() -> impl Strategy<Value = ReplicaCount> {
+    prop_oneof![Just(ReplicaCount::EveryBroker), any_count().prop_map(ReplicaCount::Exactly)]
+}
+
+fn any_overrides() -> impl Strategy<Value = SettingOverrides> {
+    let span = || proptest::option::of((any::<u64>(), 0..1_000_000_000u32).prop_map(|(s, n)| Duration::new(s, n)));
+    let numbers = || proptest::option::of(any::<u64>());
+    let flags = || proptest::option::of(any::<bool>());
+    let spans = (span(), span(), span(), span());
+    let counts =
+        (numbers(), numbers(), numbers(), proptest::option::of(any::<u32>()), proptest::option::of(any::<u32>()));
+    (spans, counts, (flags(), flags(), flags(), flags())).prop_map(|(spans, counts, flags)| SettingOverrides {
+        retention_max_bytes: counts.0,
+        retention_max_messages: counts.1,
+        retention_max_age: spans.0,
+        cleaner_interval: spans.1,
+        segment_max_bytes: counts.2,
+        segment_max_age: spans.2,
+        compact_max_goroutines: counts.3,
+        compact_enabled: flags.0,
+        auto_pause_time: spans.3,
+        auto_pause_disable_if_subscribers: flags.1,
+        min_isr: counts.4,
+        optimistic_concurrency_control: flags.2,
+        encryption: flags.3,
+    })
+}

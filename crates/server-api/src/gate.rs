@@ -70,7 +70,7 @@ impl Gate {
         action: Action,
         resource: &str,
     ) -> Result<Authorized<()>, Denied> {
-        self.authorizer.authorize(identity, action, (), |()| resource)
+        self.authorizer.authorize_question(identity, action, resource)
     }
 }
 

@@ -141,16 +141,12 @@ fn key_pair(files: &TlsFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKe
 }
 
 fn key_pair_error(files: &TlsFiles, reason: &impl ToString) -> TlsError {
-    TlsError::KeyPair {
-        certificate: files.certificate.clone(),
-        key: files.key.clone(),
-        reason: reason.to_string(),
-    }
+    TlsError::KeyPair { certificate: files.certificate.clone(), key: files.key.clone(), reason: reason.to_string() }
 }
 
 fn certificates(file: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let read = || CertificateDer::pem_file_iter(file)?.collect();
-    read().map_err(|error: rustls::pki_types::pem::Error| error.to_string())
+    let read = || CertificateDer::pem_file_iter(file)?.collect::<Result<_, rustls::pki_types::pem::Error>>();
+    read().map_err(|error| error.to_string())
 }
 
 fn verifier(

@@ -133,9 +133,14 @@ impl Board {
         shown.messages_received.latest = Some(last);
     }
 
-    /// Records were committed.
+    /// Records were committed. Who waits for them is not woken before [`Board::wake`].
     pub(crate) fn show_committed(&self, high_watermark: Offset) {
-        self.change(|shown| shown.seen.high_watermark = high_watermark);
+        self.shown.lock().seen.high_watermark = high_watermark;
+    }
+
+    /// Wakes everybody who waits for a change.
+    pub(crate) fn wake(&self) {
+        self.changed.notify_waiters();
     }
 
     /// Publishes are refused, or taken again.
@@ -145,6 +150,6 @@ impl Board {
 
     fn change(&self, apply: impl FnOnce(&mut Shown)) {
         apply(&mut self.shown.lock());
-        self.changed.notify_waiters();
+        self.wake();
     }
 }

@@ -1,14 +1,18 @@
-//! What the broker can ask of a partition. Owns the questions; the worker of the moment answers them.
+//! What the broker can ask of a partition. Owns the questions; the partition's turns answer them.
 
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use liftbridge_commitlog::LogView;
 use liftbridge_types::{BrokerId, LeaderEpoch, StreamSettings};
 use tokio::sync::oneshot;
 
 use crate::errors::SubscribeError;
-use crate::partition::{PartitionStatus, Proposal};
+use crate::partition::mailbox::{Command, Event, Lingering, Wake};
+use crate::partition::position::{LogBounds, ReadRange, needs_lookup, resolve};
+use crate::partition::upkeep::{Duty, OnDuty};
+use crate::partition::{Board, Partition, PartitionHost, PartitionStatus, Proposal, RunState, Seen};
 use crate::requests::{PartitionRoute, StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
@@ -41,76 +45,182 @@ impl Future for Completion {
     type Output = ();
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // A sender dropped unused belongs to a partition that does nothing any more: that is an end too.
         Pin::new(&mut self.0).poll(context).map(|_| ())
     }
 }
 
-/// One partition on this node.
-#[derive(Debug)]
-pub(crate) struct Partition {}
-
 impl Partition {
     /// Its stream, number and subjects.
     pub(crate) fn route(&self) -> &Arc<PartitionRoute> {
-        todo!()
+        &self.route
     }
 
     /// This moment of it, read without waiting for its worker.
     pub(crate) fn status(&self) -> PartitionStatus {
-        todo!()
+        self.board.status()
     }
 
     /// Whether it is paused, cheaper than [`Partition::status`].
     pub(crate) fn is_paused(&self) -> bool {
-        todo!()
+        self.board.is_paused()
     }
 
     /// Takes a message in; what becomes of it goes to its reply. Never waits.
-    pub(crate) fn publish(self: &Arc<Self>, proposal: Proposal) {
-        let _ = proposal;
-        todo!()
+    pub(crate) fn publish(self: &Arc<Self>, mut proposal: Proposal) {
+        match proposal.check(self.host.limits.message_bytes_max) {
+            Ok(()) => {
+                proposal.own_headers();
+                self.post(Event::Publish(proposal));
+            }
+            Err(error) => proposal.reply.answer(Err(error)),
+        }
     }
 
-    /// Begins a subscription. A paused partition is not resumed: it refuses.
+    /// Begins a subscription. A paused partition is not resumed: it refuses. Cancel safe: until it returns nothing exists.
     pub(crate) async fn subscribe(
         self: &Arc<Self>,
         start: StartPosition,
         stop: StopPosition,
         reverse: bool,
     ) -> Result<Subscription, SubscribeError> {
-        let _ = (start, stop, reverse);
-        todo!()
+        let (seen, view) = self.readable()?;
+        let limit = self.host.limits.subscriptions_max;
+        let permit = self.host.admit_subscription().ok_or(SubscribeError::TooManySubscriptions { limit })?;
+        let bounds = LogBounds {
+            log_start: view.log_start(),
+            log_end: seen.log_end,
+            high_watermark: seen.high_watermark,
+            readonly: seen.readonly,
+        };
+        let range = if needs_lookup(start, stop) {
+            self.lookup(start, stop, reverse, bounds, view.clone()).await?
+        } else {
+            resolve(start, stop, reverse, bounds, &view)?
+        };
+        Ok(Subscription::new(Arc::clone(self), view, range, permit))
     }
 
-    /// Closes its files, ends its subscriptions and fails what waits to be stored. Done at once when it is paused.
+    /// Closes its files and ends its subscriptions; what comes later is refused with `Closed`. Done at once when it is not
+    /// open.
     pub(crate) fn pause(self: &Arc<Self>) -> Completion {
-        todo!()
+        self.command(Command::Pause)
     }
 
     /// Opens a paused partition again. Should that fail it is offline. Done at once when it is not paused.
     pub(crate) fn resume(self: &Arc<Self>) -> Completion {
-        todo!()
+        self.command(Command::Resume)
     }
 
     /// Refuses publishes from now on, or takes them again. Kept over a pause.
     pub(crate) fn set_readonly(self: &Arc<Self>, readonly: bool) -> Completion {
-        let _ = readonly;
-        todo!()
+        self.command(Command::SetReadonly(readonly))
     }
 
     /// Applies other settings of its stream from now on.
     pub(crate) fn set_settings(self: &Arc<Self>, settings: StreamSettings) -> Completion {
-        let _ = settings;
-        todo!()
+        self.command(Command::SetSettings(Box::new(settings)))
     }
 
-    /// Ends its subscriptions, fails what waits and removes its files.
+    /// Ends its subscriptions and removes its files; what comes later is refused with `Closed`.
     pub(crate) fn delete(self: &Arc<Self>) -> Completion {
-        todo!()
+        self.command(Command::Delete)
     }
 
     /// Finishes what is queued, then closes its files cleanly. Later publishes are refused with `ShuttingDown`.
     pub(crate) fn shutdown(self: &Arc<Self>) -> Completion {
-        todo!()
+        self.command(Command::Shutdown)
+    }
+
+    /// What the partition shows of itself.
+    pub(crate) fn board(&self) -> &Board {
+        &self.board
+    }
+
+    /// What it shares with the other partitions of the node.
+    pub(crate) fn host(&self) -> &Arc<PartitionHost> {
+        &self.host
+    }
+
+    fn command(self: &Arc<Self>, command: Command) -> Completion {
+        let (done, completion) = oneshot::channel();
+        self.post(Event::Command(command, done));
+        Completion(completion)
+    }
+
+    fn post(self: &Arc<Self>, event: Event) {
+        let limits = &self.host.limits;
+        let lingering = Lingering { enabled: !limits.batch_time_max.is_zero(), events_max: limits.batch_messages_max };
+        let wake = self.mailbox.lock().push(event, lingering);
+        self.wake(wake);
+    }
+
+    fn wake(self: &Arc<Self>, wake: Wake) {
+        match wake {
+            Wake::Nothing => {}
+            Wake::Queue => self.host.workers.queue(Arc::clone(self)),
+            Wake::Linger => {
+                let wait = self.host.limits.batch_time_max;
+                self.host.upkeep.schedule(wait, Duty::Append, Arc::downgrade(self));
+            }
+        }
+    }
+
+    /// How its log stands and how to read it, or why it cannot be read.
+    fn readable(&self) -> Result<(Seen, LogView), SubscribeError> {
+        let (seen, view) = self.board.view();
+        match (&seen.state, view) {
+            (RunState::Paused, _) => Err(SubscribeError::Paused),
+            (RunState::Deleted, _) => Err(SubscribeError::NotFound),
+            (RunState::Stopped, _) => Err(SubscribeError::ShuttingDown),
+            (RunState::Open | RunState::Offline { .. }, Some(view)) => Ok((seen, view)),
+            (RunState::Offline { reason }, None) => Err(SubscribeError::Reader { reason: reason.clone() }),
+            (RunState::Open, None) => Err(SubscribeError::Reader { reason: "log is not open".to_owned() }),
+        }
+    }
+
+    /// Resolves positions that name a time, which reads the log.
+    async fn lookup(
+        self: &Arc<Self>,
+        start: StartPosition,
+        stop: StopPosition,
+        reverse: bool,
+        bounds: LogBounds,
+        view: LogView,
+    ) -> Result<ReadRange, SubscribeError> {
+        self.touch();
+        let permit = self.host.admit_read().await;
+        let lookup = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            resolve(start, stop, reverse, bounds, &view)
+        });
+        match lookup.await {
+            Ok(resolved) => resolved,
+            // The runtime is going down, or the lookup panicked.
+            Err(error) => Err(SubscribeError::TimestampLookup { reason: error.to_string() }),
+        }
+    }
+}
+
+impl OnDuty for Partition {
+    fn on_duty(self: Arc<Self>, duty: Duty) {
+        match duty {
+            Duty::Append => {
+                let wake = self.mailbox.lock().linger_over();
+                self.wake(wake);
+            }
+            Duty::Park => self.on_park_due(),
+            Duty::Sync | Duty::Clean => self.post(Event::Duty(duty)),
+        }
+    }
+}
+
+impl Partition {
+    /// Parks unless something happened in the meantime.
+    fn on_park_due(self: &Arc<Self>) {
+        match self.park_wait() {
+            None => self.post(Event::Duty(Duty::Park)),
+            Some(wait) => self.host.upkeep.schedule(wait, Duty::Park, Arc::downgrade(self)),
+        }
     }
 }

@@ -125,7 +125,7 @@ impl PartitionHost {
     }
 
     /// The right to one blocking read, waiting for it. Cancel safe.
-    pub(super) async fn admit_read(&self) -> OwnedSemaphorePermit {
+    pub(crate) async fn admit_read(&self) -> OwnedSemaphorePermit {
         Arc::clone(&self.reads).acquire_owned().await.expect("the semaphore is never closed")
     }
 }

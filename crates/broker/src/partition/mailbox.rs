@@ -84,7 +84,8 @@ impl Mailbox {
 
     /// Takes an event in.
     pub(crate) fn push(&mut self, event: Event, lingering: Lingering) -> Wake {
-        let may_linger = lingering.enabled && matches!(event, Event::Publish(_)) && self.events.len() + 1 < lingering.events_max;
+        let may_linger =
+            lingering.enabled && matches!(event, Event::Publish(_)) && self.events.len() + 1 < lingering.events_max;
         self.events.push_back(event);
         match self.next_turn {
             NextTurn::Queued => Wake::Nothing,
@@ -190,7 +191,9 @@ mod tests {
     #[test]
     fn one_turn_takes_a_bounded_part() {
         let mut mailbox = Mailbox::new();
-        (0..5).for_each(|_| drop(mailbox.push(publish(), NO_LINGER)));
+        for _ in 0..5 {
+            mailbox.push(publish(), NO_LINGER);
+        }
         let mut taken = Vec::new();
         mailbox.take(&mut taken, 10, 15);
         assert_eq!(taken.len(), 2);

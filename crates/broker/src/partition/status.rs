@@ -18,7 +18,7 @@ pub(crate) enum RunState {
     },
     /// It is gone, with its files.
     Deleted,
-    /// The server is stopping; its files are closed cleanly.
+    /// The server is stopping; its files are closed.
     Stopped,
 }
 

@@ -86,8 +86,7 @@ impl MetadataCache {
         candidates: impl Fn(&PartitionInfo) -> &[String],
     ) -> Result<Address, RouteError> {
         let known = self.known.read();
-        let info =
-            known.streams.get(stream).ok_or_else(|| RouteError::UnknownStream { stream: stream.to_owned() })?;
+        let info = known.streams.get(stream).ok_or_else(|| RouteError::UnknownStream { stream: stream.to_owned() })?;
         let info = info
             .partition(partition)
             .ok_or_else(|| RouteError::UnknownPartition { stream: stream.to_owned(), partition })?;

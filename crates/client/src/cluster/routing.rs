@@ -111,8 +111,9 @@ impl Router {
     pub(crate) async fn probe(&self, address: &Address, stream: &str) -> Result<(), CallError> {
         let asked = vec![stream.to_owned()];
         let request = wire::FetchMetadataRequest { streams: asked.clone(), groups: Vec::new() };
-        let response =
-            self.call_at(address, request, |mut client, request| async move { client.fetch_metadata(request).await }).await?;
+        let response = self
+            .call_at(address, request, |mut client, request| async move { client.fetch_metadata(request).await })
+            .await?;
         self.cache.update(&convert::cluster_metadata(response), &asked, address);
         Ok(())
     }

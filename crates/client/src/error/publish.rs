@@ -78,7 +78,9 @@ impl PublishError {
     /// Whether publishing the same message again may succeed. Where [`PublishError::outcome_unknown`], it may also be stored twice.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::AckTimeout { .. } | Self::OutcomeUnknown { .. } | Self::NotSent { .. } | Self::Internal { .. } => true,
+            Self::AckTimeout { .. } | Self::OutcomeUnknown { .. } | Self::NotSent { .. } | Self::Internal { .. } => {
+                true
+            }
             Self::Refused(cause) => cause.retryable(),
             Self::NotFound { .. }
             | Self::Readonly { .. }

@@ -33,9 +33,9 @@ impl Future for AckFuture {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.reply {
             None => Poll::Ready(Ok(None)),
-            Some(reply) => Pin::new(reply)
-                .poll(context)
-                .map(|outcome| outcome.unwrap_or(Err(PublishError::Closed)).map(Some)),
+            Some(reply) => {
+                Pin::new(reply).poll(context).map(|outcome| outcome.unwrap_or(Err(PublishError::Closed)).map(Some))
+            }
         }
     }
 }

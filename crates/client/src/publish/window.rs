@@ -43,7 +43,8 @@ pub(crate) struct Place {
 impl Window {
     pub(crate) fn new(size: ProducerWindow) -> Self {
         let size = ProducerWindow { messages: size.messages.max(1), bytes: size.bytes.max(1) };
-        let semaphore = |permits: u32| Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS)));
+        let semaphore =
+            |permits: u32| Arc::new(Semaphore::new(usize::try_from(permits).unwrap_or(Semaphore::MAX_PERMITS)));
         Self { size, messages: semaphore(size.messages), bytes: semaphore(size.bytes) }
     }
 

@@ -15,17 +15,22 @@ pub(crate) const PAUSED: &str = "commit log was closed";
 /// What servers say when there is nothing between start and stop.
 const NOTHING_TO_READ: [&str; 3] = ["Stream is empty", "End of readonly partition", "Stop offset reached"];
 
+/// A subscription that its server has set up.
+pub(crate) struct Begun {
+    /// The server.
+    pub(crate) address: Address,
+    /// What follows the first, empty message.
+    pub(crate) messages: Streaming<wire::Message>,
+}
+
 /// Begins a subscription, trying again while leadership moves or servers are away.
-pub(crate) async fn begin(
-    router: &Router,
-    subscribe: &Subscribe,
-) -> Result<Streaming<wire::Message>, SubscribeError> {
+pub(crate) async fn begin(router: &Router, subscribe: &Subscribe) -> Result<Begun, SubscribeError> {
     let retries = router.limits().leader_retries;
     let mut asked_again = false;
     let mut number = 0;
     loop {
         let error = match begin_once(router, subscribe).await {
-            Ok(messages) => return Ok(messages),
+            Ok(begun) => return Ok(begun),
             Err(error) => error,
         };
         let again = match &error {
@@ -47,7 +52,7 @@ pub(crate) async fn begin(
     }
 }
 
-async fn begin_once(router: &Router, subscribe: &Subscribe) -> Result<Streaming<wire::Message>, SubscribeError> {
+async fn begin_once(router: &Router, subscribe: &Subscribe) -> Result<Begun, SubscribeError> {
     let read = if subscribe.read_isr_replica { Read::InSyncReplica } else { Read::Leader };
     let address = router.read_address(&subscribe.stream, subscribe.partition, read).await?;
     let mut client = router.client(&address).map_err(SubscribeError::Call)?;
@@ -58,7 +63,7 @@ async fn begin_once(router: &Router, subscribe: &Subscribe) -> Result<Streaming<
     };
     match tokio::time::timeout(router.limits().request_timeout, handshake).await {
         Ok(Ok((messages, first))) => match first {
-            Some(first) if first == wire::Message::default() => Ok(messages),
+            Some(first) if first == wire::Message::default() => Ok(Begun { address, messages }),
             Some(_) => Err(SubscribeError::Malformed { what: "the first message is not empty" }),
             None => Err(SubscribeError::Malformed { what: "the stream ended before its first message" }),
         },

@@ -7,16 +7,16 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::future::BoxFuture;
-use liftbridge_proto::api as wire;
 use liftbridge_types::Offset;
 use tokio::time::Instant;
-use tonic::{Code, Status, Streaming};
+use tonic::Code;
 use tracing::info;
 
 use crate::cluster::Router;
 use crate::convert;
-use crate::error::{CallError, SubscribeError};
-use crate::subscribe::{ReceivedMessage, Subscribe, handshake};
+use crate::error::{CallError, RouteError, SubscribeError};
+use crate::subscribe::handshake::{self, Begun};
+use crate::subscribe::{ReceivedMessage, Subscribe};
 
 /// The first pause between attempts to go on elsewhere; it doubles.
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
@@ -41,8 +41,8 @@ pub struct Subscription {
 }
 
 enum Phase {
-    Receiving(Streaming<wire::Message>),
-    GoingOn(BoxFuture<'static, Result<Option<Streaming<wire::Message>>, SubscribeError>>),
+    Receiving(Box<Begun>),
+    GoingOn(BoxFuture<'static, Result<Option<Begun>, SubscribeError>>),
     Ended,
 }
 
@@ -58,8 +58,8 @@ impl std::fmt::Debug for Phase {
 
 impl Subscription {
     pub(crate) async fn begin(router: Arc<Router>, subscribe: Subscribe) -> Result<Self, SubscribeError> {
-        let messages = handshake::begin(&router, &subscribe).await?;
-        Ok(Self { router, rest: subscribe, last: None, phase: Phase::Receiving(messages) })
+        let begun = handshake::begin(&router, &subscribe).await?;
+        Ok(Self { router, rest: subscribe, last: None, phase: Phase::Receiving(Box::new(begun)) })
     }
 
     /// The offset of the last message that was delivered.
@@ -73,9 +73,8 @@ impl Subscription {
     }
 
     /// What follows from the end of a stream of messages: the end of the subscription, or another attempt.
-    fn on_status(&mut self, status: &Status) -> Option<Option<Result<ReceivedMessage, SubscribeError>>> {
+    fn on_error(&mut self, error: CallError) -> Option<Option<Result<ReceivedMessage, SubscribeError>>> {
         let (stream, partition) = (self.rest.stream.clone(), self.rest.partition);
-        let error = CallError::from_status("subscribed", status);
         let end = match error.code {
             Code::Unavailable => {
                 info!(stream, %partition, last = ?self.last, %error, "subscription lost its server");
@@ -109,23 +108,26 @@ impl Stream for Subscription {
         loop {
             let this = &mut *self;
             match &mut this.phase {
-                Phase::Receiving(messages) => match ready!(Pin::new(messages).poll_next(context)) {
+                Phase::Receiving(begun) => match ready!(Pin::new(&mut begun.messages).poll_next(context)) {
                     Some(Ok(message)) => {
                         let Some(message) = convert::received_message(message) else {
-                            return Poll::Ready(this.end(Some(SubscribeError::Malformed { what: "a negative number" })));
+                            return Poll::Ready(
+                                this.end(Some(SubscribeError::Malformed { what: "a negative number" })),
+                            );
                         };
                         this.last = Some(message.offset);
                         return Poll::Ready(Some(Ok(message)));
                     }
                     Some(Err(status)) => {
-                        if let Some(item) = this.on_status(&status) {
+                        let error = CallError::from_status(&begun.address.to_string(), &status);
+                        if let Some(item) = this.on_error(error) {
                             return Poll::Ready(item);
                         }
                     }
                     None => return Poll::Ready(this.end(None)),
                 },
                 Phase::GoingOn(attempt) => match ready!(attempt.as_mut().poll(context)) {
-                    Ok(Some(messages)) => this.phase = Phase::Receiving(messages),
+                    Ok(Some(begun)) => this.phase = Phase::Receiving(Box::new(begun)),
                     Ok(None) => return Poll::Ready(this.end(None)),
                     Err(error) => return Poll::Ready(this.end(Some(error))),
                 },
@@ -136,22 +138,22 @@ impl Stream for Subscription {
 }
 
 /// Begins `rest` wherever that is possible, within the window; `None` when nothing of it is left. `cause` is why it is necessary.
-async fn go_on(
-    router: Arc<Router>,
-    rest: Subscribe,
-    cause: CallError,
-) -> Result<Option<Streaming<wire::Message>>, SubscribeError> {
+async fn go_on(router: Arc<Router>, rest: Subscribe, cause: CallError) -> Result<Option<Begun>, SubscribeError> {
     let until = Instant::now() + router.limits().resubscribe_window;
     let mut pause = PAUSE_FIRST.min(router.limits().resubscribe_window);
     let mut last_error = SubscribeError::Call(cause);
     router.cache().forget_streams();
     loop {
         match tokio::time::timeout_at(until, handshake::begin(&router, &rest)).await {
-            Ok(Ok(messages)) => return Ok(Some(messages)),
+            Ok(Ok(begun)) => return Ok(Some(begun)),
             Ok(Err(SubscribeError::NothingToRead { .. })) => return Ok(None),
             Ok(Err(SubscribeError::Call(error))) if error.message.starts_with(NOTHING_LEFT) => return Ok(None),
-            Ok(Err(SubscribeError::NotFound { stream, .. })) => return Err(SubscribeError::StreamDeleted { stream }),
-            Ok(Err(error)) if error.retryable() && !matches!(error, SubscribeError::Paused { .. }) => last_error = error,
+            Ok(Err(
+                SubscribeError::NotFound { stream, .. } | SubscribeError::Route(RouteError::UnknownStream { stream }),
+            )) => return Err(SubscribeError::StreamDeleted { stream }),
+            Ok(Err(error)) if error.retryable() && !matches!(error, SubscribeError::Paused { .. }) => {
+                last_error = error
+            }
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(last_error),
         }

@@ -93,7 +93,7 @@ impl LeaderPart {
         let leader_epoch = LeaderEpoch::new(read(cursor.u64())?);
         let append_time = Timestamp::from_nanos(read(cursor.i64())?);
         let bytes = read(cursor.u32())?;
-        if bytes < HEADER_BYTES_U32 || bytes > BATCH_BYTES_MAX {
+        if !(HEADER_BYTES_U32..=BATCH_BYTES_MAX).contains(&bytes) {
             return Err(BatchError::Field { field: "length", value: u64::from(bytes) });
         }
         let stable_end = match read(cursor.u32())? {

@@ -57,11 +57,11 @@ impl Walk {
         Ok(parts)
     }
 
-    fn record(&self, batch: &Bytes, parts: RecordParts<'_>) -> Result<Record, BatchError> {
+    fn record(&self, batch: &Bytes, parts: RecordParts<'_>) -> Record {
         let offset = self.header.base_offset.plus(u64::from(parts.offset_delta));
         // The header was refused if its append time plus its last offset delta, the most a time delta can be, overflows.
         let time = Timestamp::from_nanos(self.header.append_time.as_nanos().saturating_add(parts.time_delta));
-        parts.to_record(batch, offset, time).map_err(|fault| self.error(fault))
+        parts.to_record(batch, offset, time)
     }
 
     fn error(&self, fault: RecordFault) -> BatchError {
@@ -97,10 +97,8 @@ impl Iterator for Records {
         if self.ended {
             return None;
         }
-        let before = self.walk;
-        let step = self.walk.step(&self.batch);
-        let item = step.and_then(|parts| parts.map(|parts| before.record(&self.batch, parts)).transpose()).transpose();
-        self.ended = !matches!(item, Some(Ok(_)));
-        item
+        let step = self.walk.step(&self.batch).map(|parts| parts.map(|parts| self.walk.record(&self.batch, parts)));
+        self.ended = !matches!(step, Ok(Some(_)));
+        step.transpose()
     }
 }

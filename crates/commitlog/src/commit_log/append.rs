@@ -186,7 +186,8 @@ impl CommitLog {
         let file = segment.open_file(self.storage())?;
         let extent = segment.extent();
         if !segment.hold_index(self.storage()) {
-            let known = Summary { base: segment.base(), log_bytes: 0, end: segment.base(), record_count: 0, times: None };
+            let known =
+                Summary { base: segment.base(), log_bytes: 0, end: segment.base(), record_count: 0, times: None };
             let plan = WalkPlan {
                 file_name: segment.log_name(),
                 known,

@@ -14,7 +14,7 @@ impl CommitLog {
     /// Rolls the active segment if it is due by age, then lets go of whole sealed segments beyond the retention limits, none
     /// of them with a record at or above `high_watermark`. Returns how many segments were let go.
     ///
-    /// Their files are renamed durably, which a crash cannot undo halfway, and unlinked by
+    /// The new log start is durable before their files are renamed; the files are unlinked by
     /// [`CommitLog::remove_released`] or by the next open. Readers that have one open finish it.
     ///
     /// # Errors
@@ -37,11 +37,13 @@ impl CommitLog {
         let log_start = staying.first().map_or(self.log_end(), |segment| segment.base());
         self.shared.set_log_start(log_start);
         self.epochs_dirty |= self.epochs.trim(log_start);
+        // A crash may undo any of the renames below, not only the last ones; the log start on disk decides then.
+        self.write_checkpoint(high_watermark)?;
+        self.sync_directory()?;
         for segment in going {
             self.release(&file_names::log(segment.base()))?;
             self.release(&file_names::index(segment.base()))?;
         }
-        self.store_epochs()?;
         self.sync_directory()?;
         Ok(count)
     }
@@ -54,7 +56,9 @@ impl CommitLog {
         let mut removed = 0;
         while let Some(name) = self.released.last() {
             match self.storage().remove(name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(LogError::new("remove", name, error)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(LogError::new("remove", name, error));
+                }
                 _ => removed += 1,
             }
             self.released.pop();

@@ -91,12 +91,18 @@ impl CommitLog {
     /// When the storage fails.
     pub fn checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         self.sync()?;
-        let claim = (self.log_end(), high_watermark);
-        if self.checkpointed == Some(claim) {
+        if self.checkpointed == Some((self.log_end(), high_watermark)) {
             return Ok(());
         }
+        self.write_checkpoint(high_watermark)
+    }
+
+    /// Syncs and writes a checkpoint.
+    pub(super) fn write_checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
+        self.sync()?;
         let Some(newest) = self.shared.segments().last().cloned() else { return Ok(()) };
         self.store_epochs()?;
+        newest.snapshot_index(self.storage())?;
         let checkpoint = Checkpoint {
             segment: newest.base(),
             file_position: newest.log_bytes(),
@@ -106,7 +112,7 @@ impl CommitLog {
             newest_time: self.newest_time,
         };
         checkpoint.write(self.storage())?;
-        self.checkpointed = Some(claim);
+        self.checkpointed = Some((self.log_end(), high_watermark));
         Ok(())
     }
 

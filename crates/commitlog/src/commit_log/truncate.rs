@@ -1,10 +1,12 @@
 //! Cutting the end of a log off. Owns the order of steps that makes it safe at every instruction; never why it is cut.
 //!
 //! A checkpoint claims that what it covers is durable, and recovery would take its absence for damage. So the claims
-//! are lowered first, durably, then files go from the newest to the oldest, then the last one is cut. A crash in between
-//! leaves a log that ends somewhere between the old end and the new one.
+//! are lowered first, durably, then files go from the newest to the oldest, then the last one is cut. Where the new end
+//! lies inside a batch, the segment is written anew with the first part of that batch and takes the old one's place by a
+//! rename, so that what stays is never absent. A crash in between leaves a log that ends somewhere between the old end and
+//! the new one.
 
-use std::io;
+use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use liftbridge_types::Offset;
@@ -18,12 +20,14 @@ use crate::file_names;
 use crate::segment::{Extent, Segment};
 use crate::segment_index::Summary;
 use crate::segment_walk::{WalkPlan, walk};
+use crate::small_file::TEMPORARY_SUFFIX;
+use crate::storage::StorageFile;
 
 /// Where a segment is to be cut.
 struct Cut {
     file_position: u64,
     end: Offset,
-    /// The batch that the new log end lies inside of: its records before it are appended again.
+    /// The batch that the new log end lies inside of: its records before it stay, in a batch of their own.
     straddling: Option<Batch>,
 }
 
@@ -38,6 +42,8 @@ impl CommitLog {
         if end >= self.log_end() {
             return Ok(());
         }
+        // The claims written below are about everything before the new end.
+        self.sync()?;
         let result = self.cut_to(end);
         result.map_err(|error| match error {
             AppendError::Storage(error) => self.fail(error),
@@ -54,25 +60,22 @@ impl CommitLog {
         self.lower_claims(staying.last(), cut.as_ref(), end)?;
         self.active = None;
         self.shared.tail.write().clear();
-        self.shared.set_log_end(cut.as_ref().map_or(end, |cut| cut.end));
-        self.shared.set_durable_end(self.durable_end().min(self.log_end()));
+        self.shared.set_log_end(end);
+        self.shared.set_durable_end(end);
         self.shared.replace_segments(staying.to_vec());
         for segment in going.iter().rev() {
             self.remove_file(&file_names::index(segment.base()))?;
             self.remove_file(&file_names::log(segment.base()))?;
+            // Each removal is durable before the next, or a crash could leave a gap before a segment that should be gone.
+            self.sync_directory()?;
         }
-        self.sync_directory()?;
         match (staying.last(), &cut) {
-            (Some(newest), Some(cut)) => self.cut_file(newest, cut)?,
+            (Some(newest), Some(cut)) => self.cut_file(newest, cut, end)?,
             _ => self.shared.set_log_start(end),
         }
         self.epochs_dirty |= self.epochs.truncate(end);
         self.newest_time = staying.iter().rev().find_map(|s| s.extent().times).map(|(_, newest)| newest);
-        self.store_epochs()?;
-        match cut.and_then(|cut| cut.straddling) {
-            Some(batch) => self.append_records_before(&batch, end),
-            None => Ok(()),
-        }
+        self.store_epochs()
     }
 
     /// Finds the batch that `end` lies in or before.
@@ -96,7 +99,12 @@ impl CommitLog {
         Ok(Cut { end, ..cut })
     }
 
-    fn lower_claims(&mut self, newest: Option<&Arc<Segment>>, cut: Option<&Cut>, end: Offset) -> Result<(), AppendError> {
+    fn lower_claims(
+        &mut self,
+        newest: Option<&Arc<Segment>>,
+        cut: Option<&Cut>,
+        end: Offset,
+    ) -> Result<(), AppendError> {
         if let Some(newest) = newest {
             newest.hold_index(self.storage());
             self.remove_file(&file_names::index(newest.base()))?;
@@ -115,42 +123,67 @@ impl CommitLog {
         self.sync_directory()
     }
 
-    fn cut_file(&mut self, segment: &Segment, cut: &Cut) -> Result<(), AppendError> {
+    fn cut_file(&mut self, segment: &Segment, cut: &Cut, end: Offset) -> Result<(), AppendError> {
         let name = segment.log_name();
         let file = segment.open_file(self.storage())?;
-        file.truncate(cut.file_position).map_err(|e| LogError::new("truncate", name, e))?;
-        file.sync().map_err(|e| LogError::new("sync", name, e))?;
+        let file_bytes = match &cut.straddling {
+            Some(batch) => {
+                let kept = first_part(batch, end)?;
+                self.rewrite(segment, &*file, cut.file_position, &kept)?;
+                cut.file_position + kept.len() as u64
+            }
+            None => {
+                file.truncate(cut.file_position).map_err(|e| LogError::new("truncate", name, e))?;
+                file.sync().map_err(|e| LogError::new("sync", name, e))?;
+                cut.file_position
+            }
+        };
+        drop(file);
         let base = segment.base();
         let plan = WalkPlan {
             file_name: name,
             known: Summary { base, log_bytes: 0, end: base, record_count: 0, times: None },
-            file_bytes: cut.file_position,
+            file_bytes,
             durable_bytes: u64::MAX,
-            durable_offset: Some(cut.end),
+            durable_offset: Some(end),
             index_interval_bytes: self.options.index_interval_bytes,
         };
-        let walked = walk(&*file, &plan)?;
-        let extent = Extent { end: cut.end, log_bytes: cut.file_position, ..walked.extent };
-        segment.update_extent(|slot| *slot = extent);
+        let walked = walk(&*segment.open_file(self.storage())?, &plan)?;
+        segment.update_extent(|extent| *extent = Extent { end, log_bytes: file_bytes, ..walked.extent });
         segment.replace_index(walked.index);
         Ok(())
     }
 
-    fn append_records_before(&mut self, batch: &Batch, end: Offset) -> Result<(), AppendError> {
-        let mut builder = BatchBuilder::new();
-        for record in batch.records() {
-            let record = record.map_err(AppendError::Malformed)?;
-            if record.offset >= end {
-                break;
+    /// Puts a file with the first `bytes` of the segment's and `last` after them in the place of the segment's file.
+    fn rewrite(
+        &mut self,
+        segment: &Segment,
+        from: &dyn StorageFile,
+        bytes: u64,
+        last: &[u8],
+    ) -> Result<(), AppendError> {
+        let name = segment.log_name();
+        let temporary = format!("{name}{TEMPORARY_SUFFIX}");
+        self.remove_file(&temporary)?;
+        let into = self.storage().create(&temporary).map_err(|e| LogError::new("create", &temporary, e))?;
+        let mut chunk = vec![0; COPY_BYTES];
+        let mut position = 0;
+        while position < bytes {
+            let wanted = usize::try_from(bytes - position).unwrap_or(usize::MAX).min(COPY_BYTES);
+            let (part, _) = chunk.split_at_mut(wanted);
+            let read = from.read_at(part, position).map_err(|e| LogError::new("read", name, e))?;
+            if read < wanted {
+                let short = LogError::new("read", name, io::ErrorKind::UnexpectedEof.into());
+                return Err(short.into());
             }
-            // It came out of a batch with more records in it, so it fits into one with fewer.
-            builder
-                .push(record.key.as_deref(), &record.value, &record.headers)
-                .expect("the record was in a batch before");
+            into.append(position, &mut [IoSlice::new(part)]).map_err(|e| LogError::new("write", &temporary, e))?;
+            position += read as u64;
         }
-        let header = batch.header();
-        self.append(&mut builder, header.leader_epoch, header.append_time)?;
-        self.sync().map(drop)
+        into.append(bytes, &mut [IoSlice::new(last)]).map_err(|e| LogError::new("write", &temporary, e))?;
+        into.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
+        self.storage().rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))?;
+        segment.forget_file();
+        self.sync_directory()
     }
 
     fn remove_file(&self, name: &str) -> Result<(), LogError> {
@@ -160,3 +193,22 @@ impl CommitLog {
         }
     }
 }
+
+/// The records of `batch` before `end`, as a batch.
+fn first_part(batch: &Batch, end: Offset) -> Result<Vec<u8>, AppendError> {
+    let mut builder = BatchBuilder::new();
+    for record in batch.records() {
+        let record = record.map_err(AppendError::Malformed)?;
+        if record.offset >= end {
+            break;
+        }
+        let pushed = builder.push(record.key.as_deref(), &record.value, &record.headers);
+        pushed.expect("a record that came out of a batch fits into one with fewer records");
+    }
+    let header = batch.header();
+    let (_, bytes) = builder.seal(header.base_offset, header.leader_epoch, header.append_time, header.stable_end);
+    Ok(bytes.to_vec())
+}
+
+/// Bytes copied at once.
+const COPY_BYTES: usize = 1024 * 1024;

@@ -4,7 +4,10 @@ use std::io::{self, IoSlice};
 
 use crate::storage::{DiskVolume, FaultyVolume, MemoryVolume, Storage, StorageFile, Volume};
 
-const RULES: &[(&str, fn(&dyn Volume))] = &[
+/// A rule's name and its check.
+type Rule = (&'static str, fn(&dyn Volume));
+
+const RULES: &[Rule] = &[
     ("what is appended is read back", what_is_appended_is_read_back),
     ("many and empty buffers are appended in order", many_and_empty_buffers_are_appended_in_order),
     ("reads end at the end of the file", reads_end_at_the_end_of_the_file),

@@ -217,6 +217,10 @@ impl StorageFile for DiskFile {
         self.file.set_len(bytes)
     }
 
+    fn drop_cache(&self) -> io::Result<()> {
+        Ok(rustix::fs::fadvise(&self.file, 0, None, rustix::fs::Advice::DontNeed)?)
+    }
+
     fn bytes(&self) -> io::Result<u64> {
         Ok(self.file.metadata()?.len())
     }

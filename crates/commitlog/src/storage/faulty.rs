@@ -261,7 +261,9 @@ impl Storage for FaultyDirectory {
             name: name.clone(),
             bytes: inode.content.lock().bytes().len() as u64,
         };
-        self.operate(|medium| Ok(medium.names(&self.path).map_or(Vec::new(), |names| names.iter().map(entry).collect())))
+        self.operate(|medium| {
+            Ok(medium.names(&self.path).map_or(Vec::new(), |names| names.iter().map(entry).collect()))
+        })
     }
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -322,6 +324,13 @@ impl StorageFile for FaultyFile {
         let bytes = file_position(bytes)?;
         self.volume.operate(self.life, |medium| {
             medium.truncate(&self.inode, bytes);
+            Ok(())
+        })
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
+        self.volume.operate(self.life, |_| {
+            self.inode.content.lock().drop_cache();
             Ok(())
         })
     }

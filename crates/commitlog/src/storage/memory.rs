@@ -108,9 +108,8 @@ impl Storage for MemoryDirectory {
 
     fn list(&self) -> io::Result<Vec<FileEntry>> {
         self.with_files(|files| {
-            let entry = |(name, file): (&String, &Arc<MemoryFile>)| {
-                Ok(FileEntry { name: name.clone(), bytes: file.bytes()? })
-            };
+            let entry =
+                |(name, file): (&String, &Arc<MemoryFile>)| Ok(FileEntry { name: name.clone(), bytes: file.bytes()? });
             files.iter().map(entry).collect()
         })
     }
@@ -156,6 +155,10 @@ impl StorageFile for MemoryFile {
     }
 
     fn sync(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn drop_cache(&self) -> io::Result<()> {
         Ok(())
     }
 

@@ -15,11 +15,9 @@ const VERSION: u32 = 1;
 /// The command as the data of an entry.
 pub(crate) fn encode_command(command: Command) -> Vec<u8> {
     let command = match command {
-        Command::RegisterBroker(RegisterBroker { id, host, port }) => Wire::RegisterBroker(v1::RegisterBrokerCommand {
-            id: id.as_str().to_owned(),
-            host,
-            port: port.into(),
-        }),
+        Command::RegisterBroker(RegisterBroker { id, host, port }) => {
+            Wire::RegisterBroker(v1::RegisterBrokerCommand { id: id.as_str().to_owned(), host, port: port.into() })
+        }
         Command::CreateStream(command) => Wire::CreateStream(encode_create(command)),
         Command::DeleteStream(DeleteStream { name }) => {
             Wire::DeleteStream(v1::DeleteStreamCommand { name: name.as_str().to_owned() })

@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use liftbridge_proto::v1;
-use liftbridge_types::{
-    BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, StreamId, Subject, Timestamp,
-};
+use liftbridge_types::{BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, StreamId, Subject, Timestamp};
 use prost::Message;
 
 use super::command::{decode_replicas, encode_replicas, stream_name};
@@ -38,7 +36,13 @@ pub(crate) struct SnapshotContents {
 }
 
 /// The snapshot as bytes, without a checksum.
-pub(crate) fn encode_snapshot(index: LogIndex, term: u64, voters: &[u64], learners: &[u64], state: &ClusterState) -> Vec<u8> {
+pub(crate) fn encode_snapshot(
+    index: LogIndex,
+    term: u64,
+    voters: &[u64],
+    learners: &[u64],
+    state: &ClusterState,
+) -> Vec<u8> {
     let positions: BTreeMap<&BrokerId, u32> = state.brokers().iter().map(|(id, _)| id).zip(0..).collect();
     let brokers = state.brokers().iter().map(|(id, broker)| v1::BrokerState {
         id: id.as_str().to_owned(),

@@ -17,7 +17,8 @@ impl ApiService {
     ) -> Result<api::PublishResponse, Status> {
         let identity = identity_of(&request);
         let has_deadline = deadline(&request)?.is_some();
-        let (publish, reply_to) = convert::publish(request.into_inner()).map_err(|(error, _)| status::invalid(&error))?;
+        let (publish, reply_to) =
+            convert::publish(request.into_inner()).map_err(|(error, _)| status::invalid(&error))?;
         let policy = publish.ack_policy;
         let publish = self.gate.admit(&identity, publish).map_err(|denied| status::denied(&denied))?;
         let (reply, outcome) = PublishReply::one();

@@ -1,6 +1,5 @@
 //! HTTP/2 connections that carry the API. Owns their bounds and the routing to services; never what a call does.
 
-use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::pin;
@@ -141,7 +140,8 @@ where
 /// ever answers "out of range".
 fn blame_the_client_for_oversize(mut response: Response<Body>) -> Response<Body> {
     const STATUS: &str = "grpc-status";
-    let is_oversize = response.headers().get(STATUS).is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::OutOfRange);
+    let is_oversize =
+        response.headers().get(STATUS).is_some_and(|code| Code::from_bytes(code.as_bytes()) == Code::OutOfRange);
     if is_oversize {
         response.headers_mut().insert(STATUS, HeaderValue::from(Code::InvalidArgument as i32));
     }

@@ -88,10 +88,7 @@ impl Api for ApiService {
         unary!(self.on_fetch_partition_metadata(request) as "FetchPartitionMetadata")
     }
 
-    async fn publish(
-        &self,
-        request: Request<api::PublishRequest>,
-    ) -> Result<Response<api::PublishResponse>, Status> {
+    async fn publish(&self, request: Request<api::PublishRequest>) -> Result<Response<api::PublishResponse>, Status> {
         unary!(self.on_publish(request) as "Publish")
     }
 
@@ -109,10 +106,7 @@ impl Api for ApiService {
         unary!(self.on_publish_to_subject(request) as "PublishToSubject")
     }
 
-    async fn set_cursor(
-        &self,
-        _: Request<api::SetCursorRequest>,
-    ) -> Result<Response<api::SetCursorResponse>, Status> {
+    async fn set_cursor(&self, _: Request<api::SetCursorRequest>) -> Result<Response<api::SetCursorResponse>, Status> {
         unimplemented(CURSORS)
     }
 

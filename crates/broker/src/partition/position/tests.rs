@@ -48,7 +48,12 @@ fn at(nanos: i64) -> Timestamp {
 }
 
 #[track_caller]
-fn check(start: StartPosition, stop: StopPosition, bounds: LogBounds, expected: Result<(u64, Option<u64>), SubscribeError>) {
+fn check(
+    start: StartPosition,
+    stop: StopPosition,
+    bounds: LogBounds,
+    expected: Result<(u64, Option<u64>), SubscribeError>,
+) {
     let resolved = resolve(start, stop, false, bounds, &EveryTen { bounds, failing: false });
     let expected =
         expected.map(|(next, end)| ReadRange::Forward { next: Offset::new(next), end: end.map(Offset::new) });
@@ -56,9 +61,15 @@ fn check(start: StartPosition, stop: StopPosition, bounds: LogBounds, expected: 
 }
 
 #[track_caller]
-fn check_reverse(start: StartPosition, stop: StopPosition, bounds: LogBounds, expected: Result<(u64, u64), SubscribeError>) {
+fn check_reverse(
+    start: StartPosition,
+    stop: StopPosition,
+    bounds: LogBounds,
+    expected: Result<(u64, u64), SubscribeError>,
+) {
     let resolved = resolve(start, stop, true, bounds, &EveryTen { bounds, failing: false });
-    let expected = expected.map(|(end, lowest)| ReadRange::Reverse { end: Offset::new(end), lowest: Offset::new(lowest) });
+    let expected =
+        expected.map(|(end, lowest)| ReadRange::Reverse { end: Offset::new(end), lowest: Offset::new(lowest) });
     assert_eq!(resolved, expected);
 }
 

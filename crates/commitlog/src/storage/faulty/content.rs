@@ -46,6 +46,14 @@ impl Content {
         self.settle(random);
     }
 
+    /// The process sees what the medium has and what is waiting to be written, and nothing else any more.
+    pub(super) fn drop_cache(&mut self) {
+        self.current.clone_from(&self.stable);
+        for change in &self.unsynced {
+            apply(&mut self.current, change.clone());
+        }
+    }
+
     /// After a power cut the process, too, sees what the medium has.
     pub(super) fn crash(&mut self, random: &mut Random) {
         self.settle(random);

@@ -1,1 +1,76 @@
-//! placeholder
+use proptest::prelude::*;
+
+use super::*;
+use crate::test_commands::*;
+
+#[track_caller]
+fn check_golden(command: Command, golden: &[u8]) {
+    assert_eq!(encode_command(command.clone()), golden, "{command:?}");
+    assert_eq!(decode_command(golden), Ok(command));
+}
+
+#[test]
+fn golden_bytes_of_every_command() {
+    check_golden(register("a"), b"\x08\x01\x12\x11\x0a\x01a\x12\x09localhost\x18\xcc\x48");
+    check_golden(
+        create("s", 3, ReplicaCount::Exactly(1)),
+        b"\x08\x01\x1a\x0e\x0a\x01s\x12\x01s\x20\x03\x28\x01\x32\x00\x38\x01",
+    );
+    check_golden(
+        create("s", 3, ReplicaCount::EveryBroker),
+        b"\x08\x01\x1a\x0c\x0a\x01s\x12\x01s\x20\x03\x32\x00\x38\x01",
+    );
+    check_golden(delete("s"), b"\x08\x01\x22\x03\x0a\x01s");
+    check_golden(pause("s", &[0, 2], true, 5), b"\x08\x01\x2a\x0b\x0a\x01s\x12\x02\x00\x02\x18\x01\x20\x05");
+    check_golden(resume("s", &[1], 5), b"\x08\x01\x32\x08\x0a\x01s\x12\x01\x01\x18\x05");
+    check_golden(set_readonly("s", &[], true, 5), b"\x08\x01\x3a\x07\x0a\x01s\x18\x01\x20\x05");
+}
+
+#[track_caller]
+fn check_refused(data: &[u8], expected: DecodeError) {
+    assert_eq!(decode_command(data), Err(expected), "{data:?}");
+}
+
+#[test]
+fn what_this_version_does_not_know_is_refused() {
+    check_refused(b"\x08\x01\x82\x06\x00", DecodeError::UnknownKind { message: "command" });
+    check_refused(
+        b"\x08\x02\x22\x03\x0a\x01s",
+        DecodeError::NewerVersion { message: "MetadataCommand", version: 2, supported: 1 },
+    );
+    check_refused(b"\x22\x03\x0a\x01s", DecodeError::Missing { field: "version" });
+}
+
+#[test]
+fn values_outside_their_range_are_refused() {
+    let name = |source| DecodeError::Name { field: "name", source };
+    check_refused(b"\x08\x01\x22\x00", name(liftbridge_types::InvalidName::Empty));
+    check_refused(b"\x08\x01\x22\x04\x0a\x02..", name(liftbridge_types::InvalidName::Dots));
+    let partition = DecodeError::OutOfRange { field: "partition", value: 0x8000_0000 };
+    check_refused(b"\x08\x01\x32\x0a\x0a\x01s\x12\x05\x80\x80\x80\x80\x08", partition);
+    let port = DecodeError::OutOfRange { field: "port", value: 65_536 };
+    check_refused(b"\x08\x01\x12\x07\x0a\x01a\x18\x80\x80\x04", port);
+    check_refused(b"\x08\x01\x1a\x07\x0a\x01s\x12\x02.a", DecodeError::Subject(liftbridge_types::InvalidSubject));
+    let nanos = DecodeError::OutOfRange { field: "nanos", value: 1_000_000_000 };
+    check_refused(b"\x08\x01\x1a\x10\x0a\x01s\x12\x01s\x32\x08\x1a\x06\x10\x80\x94\xeb\xdc\x03", nanos);
+}
+
+proptest! {
+    #[test]
+    fn commands_come_back_as_they_were(command in any_command()) {
+        prop_assert_eq!(decode_command(&encode_command(command.clone())), Ok(command));
+    }
+
+    #[test]
+    fn any_bytes_are_decoded_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let _ = decode_command(&bytes);
+    }
+
+    #[test]
+    fn damaged_commands_are_decoded_or_refused(command in any_command(), at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = encode_command(command);
+        let position = at.index(bytes.len());
+        bytes[position] = byte;
+        let _ = decode_command(&bytes);
+    }
+}

@@ -1,1 +1,71 @@
-//! placeholder
+use proptest::prelude::*;
+
+use super::*;
+use crate::test_commands::*;
+
+fn sample() -> ClusterState {
+    let mut state = ClusterState::founded("c1".to_owned());
+    let commands = [register("a"), create("s", 2, crate::ReplicaCount::Exactly(1)), pause("s", &[1], true, 9)];
+    for (command, index) in commands.into_iter().zip(2..) {
+        state.apply(LogIndex::new(index), command).unwrap();
+    }
+    state
+}
+
+#[test]
+fn golden_bytes_of_a_snapshot() {
+    let golden: &[u8] = b"\x08\x01\x10\x04\x18\x02\x22\x01\x01\x32\x51\
+        \x0a\x02c1\x10\x01\
+        \x1a\x13\x0a\x01a\x12\x09localhost\x18\xcc\x48\x20\x02\
+        \x22\x34\x08\x03\x12\x01s\x1a\x01s\x28\x01\x32\x00\x38\x01\x40\x01\
+        \x4a\x0c\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\
+        \x4a\x14\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\x30\x01\x42\x04\x08\x09\x10\x09";
+    assert_eq!(encode_snapshot(LogIndex::new(4), 2, &[1], &[], &sample()), golden);
+    assert_eq!(decode_snapshot(golden).unwrap().state, sample());
+}
+
+fn wire() -> v1::MetadataSnapshot {
+    v1::MetadataSnapshot::decode(&*encode_snapshot(LogIndex::new(4), 2, &[1], &[], &sample())).unwrap()
+}
+
+#[track_caller]
+fn check_refused(change: impl FnOnce(&mut v1::MetadataSnapshot, &mut v1::MetadataState), expected: DecodeError) {
+    let mut message = wire();
+    let mut state = message.state.take().unwrap();
+    change(&mut message, &mut state);
+    message.state = Some(state);
+    assert_eq!(decode_snapshot(&message.encode_to_vec()), Err(expected));
+}
+
+#[test]
+fn snapshots_that_make_no_sense_are_refused() {
+    let newer = |message, version| DecodeError::NewerVersion { message, version, supported: 1 };
+    check_refused(|message, _| message.version = 2, newer("MetadataSnapshot", 2));
+    check_refused(|_, state| state.feature_level = 9, newer("feature level", 9));
+    check_refused(|_, state| state.feature_level = 0, DecodeError::Missing { field: "version" });
+    let twice = |field| DecodeError::OutOfOrder { field };
+    check_refused(|_, state| state.brokers.push(state.brokers[0].clone()), twice("brokers"));
+    check_refused(|_, state| state.streams.push(state.streams[0].clone()), twice("streams"));
+    let nobody = DecodeError::OutOfRange { field: "broker position", value: 1 };
+    check_refused(|_, state| state.streams[0].partitions[1].isr.push(1), nobody.clone());
+    check_refused(|_, state| state.streams[0].partitions[0].leader = Some(1), nobody);
+    let many = |state: &mut v1::MetadataState| {
+        let partition = state.streams[0].partitions[0].clone();
+        state.streams[0].partitions.resize(10_001, partition);
+    };
+    check_refused(|_, state| many(state), DecodeError::OutOfRange { field: "partitions", value: 10_001 });
+    assert_eq!(
+        decode_snapshot(&v1::MetadataSnapshot { version: 1, ..Default::default() }.encode_to_vec()),
+        Err(DecodeError::Missing { field: "state" })
+    );
+}
+
+proptest! {
+    #[test]
+    fn damaged_snapshots_are_decoded_or_refused(at in any::<prop::sample::Index>(), byte: u8) {
+        let mut bytes = encode_snapshot(LogIndex::new(4), 2, &[1], &[], &sample());
+        let position = at.index(bytes.len());
+        bytes[position] = byte;
+        let _ = decode_snapshot(&bytes);
+    }
+}

@@ -34,9 +34,7 @@ pub(crate) fn publish(wire: PublishRequest) -> Result<(Publish, ReplyTo), (Inval
 }
 
 /// The domain's form of a message for every partition on a subject.
-pub(crate) fn publish_to_subject(
-    wire: PublishToSubjectRequest,
-) -> Result<(PublishToSubject, ReplyTo), InvalidRequest> {
+pub(crate) fn publish_to_subject(wire: PublishToSubjectRequest) -> Result<(PublishToSubject, ReplyTo), InvalidRequest> {
     let publish = PublishToSubject {
         ack_policy: ack_policy(wire.ack_policy)?,
         message: message(wire.key, wire.value, wire.headers),

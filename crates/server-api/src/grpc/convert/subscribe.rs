@@ -32,9 +32,7 @@ fn start(wire: &SubscribeRequest) -> Result<StartPosition, InvalidRequest> {
         Ok(api::StartPosition::Offset) => Ok(StartPosition::Offset(wire.start_offset)),
         Ok(api::StartPosition::Earliest) => Ok(StartPosition::Earliest),
         Ok(api::StartPosition::Latest) => Ok(StartPosition::Latest),
-        Ok(api::StartPosition::Timestamp) => {
-            Ok(StartPosition::Timestamp(Timestamp::from_nanos(wire.start_timestamp)))
-        }
+        Ok(api::StartPosition::Timestamp) => Ok(StartPosition::Timestamp(Timestamp::from_nanos(wire.start_timestamp))),
         Err(_) => Err(InvalidRequest::StartPosition { number: wire.start_position }),
     }
 }

@@ -39,7 +39,11 @@ pub(super) struct Intake {
 impl Intake {
     /// Takes in messages until no more come. Dropping this at any await loses at most the message being handed over,
     /// which nobody was told about.
-    pub(super) async fn run(self, mut requests: Streaming<api::PublishRequest>, stopping: CancellationToken) -> IntakeEnd {
+    pub(super) async fn run(
+        self,
+        mut requests: Streaming<api::PublishRequest>,
+        stopping: CancellationToken,
+    ) -> IntakeEnd {
         let mut stopped = pin!(stopping.cancelled().fuse());
         loop {
             let Ok(permit) = self.window.acquire().await else { return IntakeEnd::Stopping };

@@ -1,0 +1,128 @@
+//! Why a command did not succeed: the one line on standard error, and the exit code.
+
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use liftbridge_client::{
+    CallError, ChangeStreamError, ConnectError, CreateStreamError, PartitionInfoError, PublishError, RouteError,
+    SubscribeError,
+};
+use liftbridge_commitlog::LogError;
+use thiserror::Error;
+
+/// Refused or failed.
+const EXIT_FAILED: u8 = 1;
+/// The command line makes no sense; also what clap exits with.
+const EXIT_USAGE: u8 = 2;
+/// No broker could be reached.
+const EXIT_UNREACHABLE: u8 = 3;
+
+/// Everything that can go wrong.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    #[error("{0}")]
+    Usage(String),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    CreateStream(#[from] CreateStreamError),
+    #[error(transparent)]
+    ChangeStream(#[from] ChangeStreamError),
+    #[error(transparent)]
+    PartitionInfo(#[from] PartitionInfoError),
+    #[error(transparent)]
+    Publish(#[from] PublishError),
+    #[error(transparent)]
+    Subscribe(#[from] SubscribeError),
+    #[error(transparent)]
+    Call(#[from] CallError),
+    #[error("there is no stream `{name}`")]
+    NoSuchStream { name: String },
+    #[error("{failed} of {attempted} messages were not acknowledged, the first because: {first}")]
+    NotAcknowledged { failed: u64, attempted: u64, first: PublishError },
+    #[error("cannot read `{}`: {source}", path.display())]
+    ReadFile { path: PathBuf, source: io::Error },
+    #[error("{place}: {reason}")]
+    BadInput { place: String, reason: String },
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("`{}` holds no log files; name the directory of one partition, such as DATA/streams/7-orders/0", path.display())]
+    NoLogFiles { path: PathBuf },
+    #[error("{ranges} damaged ranges in `{}`", path.display())]
+    Damaged { path: PathBuf, ranges: usize },
+    #[error("cannot write to standard output: {0}")]
+    Output(#[from] io::Error),
+    #[error("cannot start: {0}")]
+    Runtime(io::Error),
+}
+
+impl Failure {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Connect(ConnectError::InvalidAddress { .. } | ConnectError::NoAddresses) => EXIT_USAGE,
+            Self::Connect(ConnectError::Unreachable { last, .. }) if last.is_callers_fault() => EXIT_FAILED,
+            Self::Connect(_) => EXIT_UNREACHABLE,
+            _ => EXIT_FAILED,
+        }
+    }
+
+    /// What to do about it.
+    fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::Connect(ConnectError::Unreachable { last, .. }) if !last.is_callers_fault() => {
+                Some("start liftbridged, or name another broker with --address; a server with TLS needs --tls or --tls-ca")
+            }
+            Self::Connect(ConnectError::Tls { .. }) => Some("check the PEM files of --tls-ca, --tls-cert and --tls-key"),
+            Self::NoSuchStream { .. }
+            | Self::Subscribe(SubscribeError::Route(RouteError::UnknownStream { .. }))
+            | Self::PartitionInfo(PartitionInfoError::Route(RouteError::UnknownStream { .. }))
+            | Self::Publish(PublishError::NotFound { .. })
+            | Self::NotAcknowledged { first: PublishError::NotFound { .. }, .. } => {
+                Some("`liftbridge-admin streams list` shows what there is")
+            }
+            Self::Subscribe(SubscribeError::Paused { .. }) => Some("--resume wakes it"),
+            Self::NotAcknowledged { first: PublishError::Readonly { .. }, .. } => {
+                Some("`liftbridge-admin streams set-readonly STREAM --off` makes it writable")
+            }
+            Self::NotAcknowledged { first: PublishError::AckTimeout { .. }, .. } => Some("--timeout waits longer"),
+            Self::Damaged { .. } => Some("a replica or a backup has the data; the rest of the log can be served"),
+            _ => None,
+        }
+    }
+}
+
+/// Says what went wrong, in one line. A reader of our output that has gone away is no failure.
+pub(crate) fn report(failure: &Failure) -> ExitCode {
+    if matches!(failure, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+        return ExitCode::SUCCESS;
+    }
+    let line = failure.to_string().replace('\n', " ");
+    let line = match failure.advice() {
+        Some(advice) => format!("error: {line} ({advice})\n"),
+        None => format!("error: {line}\n"),
+    };
+    // With standard error gone there is nobody left to tell.
+    let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
+    ExitCode::from(failure.exit_code())
+}
+
+#[cfg(test)]
+mod tests {
+    use liftbridge_client::Code;
+
+    use super::*;
+
+    fn unreachable_with(code: Code) -> Failure {
+        let last = CallError { address: "a:1".to_owned(), code, message: String::new(), never_sent: false };
+        Failure::Connect(ConnectError::Unreachable { tried: 1, last })
+    }
+
+    #[test]
+    fn exit_codes_tell_usage_refusal_and_connection_apart() {
+        assert_eq!(Failure::Usage(String::new()).exit_code(), 2);
+        assert_eq!(unreachable_with(Code::Unavailable).exit_code(), 3);
+        assert_eq!(unreachable_with(Code::PermissionDenied).exit_code(), 1);
+        assert_eq!(Failure::NoSuchStream { name: String::new() }.exit_code(), 1);
+    }
+}

@@ -1,0 +1,29 @@
+//! Why the server did not start. Owns the one line each reason is told in.
+
+use std::io;
+use std::path::PathBuf;
+
+use liftbridge_commitlog::DirectoryLockError;
+use liftbridge_server_api::{BindError, RecorderInstalled, TlsError};
+use thiserror::Error;
+
+/// The server did not start.
+#[derive(Debug, Error)]
+pub(crate) enum StartError {
+    #[error("cannot start threads: {0}")]
+    Runtime(io::Error),
+    #[error("cannot listen to signals: {0}")]
+    Signals(io::Error),
+    #[error("cannot create the data directory `{}`: {error}; set `data.dir` or `--data-dir` to one that can be written", directory.display())]
+    DataDirectory { directory: PathBuf, error: io::Error },
+    #[error("{0}; stop it, or set `data.dir` or `--data-dir` to another directory")]
+    Locked(#[from] DirectoryLockError),
+    #[error("{0}; see `tls.cert`, `tls.key` and `tls.client.auth.ca`")]
+    Tls(#[from] TlsError),
+    #[error("{0}; set `listen`, `port` or `http.listen` to a free address of this machine")]
+    Bind(#[from] BindError),
+    #[error(transparent)]
+    Metrics(#[from] RecorderInstalled),
+    #[error(transparent)]
+    Broker(#[from] liftbridge_broker::StartError),
+}

@@ -1,0 +1,47 @@
+//! Where streams lie on the volume, and how they go. Owns those paths; never which streams there are.
+//!
+//! ```text
+//! streams/<stream id>-<name>/<partition>/     one partition's log
+//! streams/deleted-<stream id>-<name>/         a stream that is being removed
+//! ```
+//!
+//! The id makes the directory of every life of a name another one. A directory goes only when its stream was deleted by
+//! agreement: it is renamed first, which is atomic, so that no half-removed stream is ever taken for a whole one.
+
+use std::io;
+
+use liftbridge_commitlog::Volume;
+use liftbridge_types::{PartitionId, StreamId, StreamName};
+
+const ROOT: &str = "streams";
+/// A live stream's directory begins with a digit.
+const DELETED_PREFIX: &str = "deleted-";
+
+/// The directory of a partition's log.
+pub(crate) fn of_partition(id: StreamId, name: &StreamName, partition: PartitionId) -> String {
+    format!("{ROOT}/{id}-{name}/{partition}")
+}
+
+/// Removes a deleted stream's directory. That it does not exist is no error.
+pub(crate) fn remove_stream(volume: &dyn Volume, id: StreamId, name: &StreamName) -> io::Result<()> {
+    let deleted = format!("{ROOT}/{DELETED_PREFIX}{id}-{name}");
+    // One removed halfway before a crash would be in the way of the rename.
+    volume.remove_directory(&deleted)?;
+    volume.rename_directory(&format!("{ROOT}/{id}-{name}"), &deleted)?;
+    volume.remove_directory(&deleted)
+}
+
+/// Removes what an interrupted removal left.
+pub(crate) fn remove_leftovers(volume: &dyn Volume) -> io::Result<()> {
+    for name in volume.list_directories(ROOT)? {
+        if name.starts_with(DELETED_PREFIX) {
+            volume.remove_directory(&format!("{ROOT}/{name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether there are streams on the volume.
+pub(crate) fn any_stream(volume: &dyn Volume) -> io::Result<bool> {
+    Ok(volume.list_directories(ROOT)?.iter().any(|name| !name.starts_with(DELETED_PREFIX)))
+}

@@ -1,0 +1,118 @@
+//! Carrying out what was agreed on, in the order it was agreed on. Owns that order and the word that something was carried
+//! out; never who asked for it.
+//!
+//! A snapshot of the metadata contains only what was reported as carried out, so what a crash interrupts is carried out
+//! again after the start: opening from the agreed state, deleting from the events after the snapshot. Worked example: the
+//! deletion of stream 7 is agreed on, the server dies before its files are gone. No snapshot contains the deletion; the next
+//! start replays it from the log and removes the directory, whose name has the 7 in it, even if a new stream has the
+//! name by then.
+
+use std::sync::{Arc, Weak};
+
+use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, LogIndex, Stream};
+use tokio::sync::{mpsc, watch};
+
+use crate::directories;
+use crate::node::Node;
+use crate::partition::Completion;
+use crate::streams_here::LocalPartition;
+
+/// Carries out what is agreed on.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    /// Not owned: the follower ends when the broker is gone.
+    node: Weak<Node>,
+    applied: mpsc::Receiver<Applied>,
+    carried_out: watch::Sender<LogIndex>,
+    /// `false` once files could not be removed. From then on nothing is reported to the metadata, so that no snapshot
+    /// forgets them and the next start tries again; this node goes on.
+    files_in_step: bool,
+}
+
+impl Follower {
+    /// A follower of what comes through `applied`. `files_in_step` says whether everything before is carried out.
+    pub(crate) fn new(
+        node: &Arc<Node>,
+        applied: mpsc::Receiver<Applied>,
+        carried_out: watch::Sender<LogIndex>,
+        files_in_step: bool,
+    ) -> Self {
+        Self { node: Arc::downgrade(node), applied, carried_out, files_in_step }
+    }
+
+    /// Carries out event after event until the metadata is closed or the broker is gone.
+    pub(crate) async fn run(mut self) {
+        while let Some(Applied { index, events }) = self.applied.recv().await {
+            let Some(node) = self.node.upgrade() else { return };
+            for event in events {
+                self.carry_out(&node, event).await;
+            }
+            if self.files_in_step {
+                node.metadata.carried_out(index);
+            }
+            self.carried_out.send_replace(index);
+        }
+    }
+
+    async fn carry_out(&mut self, node: &Arc<Node>, event: ClusterEvent) {
+        match event {
+            ClusterEvent::BrokerRegistered { id, incarnation } => {
+                tracing::info!(broker = %id, %incarnation, "broker registered");
+            }
+            ClusterEvent::StreamCreated(stream) => create(node, stream).await,
+            ClusterEvent::StreamDeleted(stream) => self.files_in_step &= delete(node, stream).await,
+            ClusterEvent::PartitionsPaused(partitions) => {
+                change(node, &partitions, |partition| partition.handle.pause()).await;
+            }
+            ClusterEvent::PartitionsResumed(partitions) => {
+                change(node, &partitions, |partition| partition.handle.resume()).await;
+            }
+            ClusterEvent::ReadonlyChanged { partitions, readonly } => {
+                let set = |partition: &LocalPartition| {
+                    partition.note_readonly(readonly);
+                    partition.handle.set_readonly(readonly)
+                };
+                change(node, &partitions, set).await;
+            }
+        }
+    }
+}
+
+async fn create(node: &Arc<Node>, stream: Arc<Stream>) {
+    let opener = Arc::clone(node);
+    let opened = tokio::task::spawn_blocking(move || opener.open_stream(&stream)).await;
+    match opened {
+        Ok(stream) => node.adopt(stream),
+        Err(error) => tracing::error!(%error, "a stream was not opened"),
+    }
+}
+
+/// Ends and removes a stream; `false` when files of it are left.
+async fn delete(node: &Arc<Node>, deleted: DeletedStream) -> bool {
+    if let Some(stream) = node.streams.get_life(&deleted.name, deleted.id) {
+        node.forget(&stream);
+        let ends: Vec<Completion> = stream.here().map(|partition| partition.handle.delete()).collect();
+        for end in ends {
+            end.await;
+        }
+    }
+    let volume = Arc::clone(&node.volume);
+    let DeletedStream { id, name } = deleted.clone();
+    let removed = tokio::task::spawn_blocking(move || directories::remove_stream(&*volume, id, &name)).await;
+    match removed {
+        Ok(Ok(())) => return true,
+        Ok(Err(error)) => tracing::error!(stream = %deleted.name, %error, "a deleted stream's files were not removed"),
+        Err(error) => tracing::error!(stream = %deleted.name, %error, "removing a deleted stream's files did not finish"),
+    }
+    false
+}
+
+/// Begins `begin` on all the partitions that are here, then waits until it has happened to all of them.
+async fn change(node: &Node, changed: &ChangedPartitions, begin: impl Fn(&LocalPartition) -> Completion) {
+    let Some(stream) = node.streams.get_life(&changed.name, changed.stream) else { return };
+    let here = changed.partitions.iter().filter_map(|id| stream.here_at(*id));
+    let begun: Vec<Completion> = here.map(|partition| begin(partition)).collect();
+    for completion in begun {
+        completion.await;
+    }
+}

@@ -1,0 +1,300 @@
+//! The life of a partition: open, paused, offline, deleted, stopped. Every change of state is in this file, and what each
+//! leaves behind; never what happens to a message meanwhile.
+//!
+//! ```text
+//!            resume            storage failure
+//!   paused ---------> open -----------------------> offline
+//!     ^                | |                             |
+//!     '----------------' '---------> deleted <---------'   (from every state; so is stopped)
+//!            pause
+//! ```
+
+use std::sync::Arc;
+
+use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
+use liftbridge_replication::{Assignment, Event, Leader, LogEnds};
+use liftbridge_types::{Offset, StreamSettings};
+use parking_lot::Mutex;
+
+use crate::errors::PublishError;
+use crate::partition::mailbox::Mailbox;
+use crate::partition::owed::OwedAnswers;
+use crate::partition::task::Activity;
+use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState};
+use crate::requests::PartitionRoute;
+
+/// What only the partition's turns touch.
+#[derive(Debug)]
+pub(super) struct Core {
+    pub(super) state: State,
+    /// The settings that apply, kept over a pause.
+    pub(super) settings: StreamSettings,
+    /// Whether publishes are refused, kept over a pause.
+    pub(super) readonly: bool,
+    /// Whether a reminder to clean is under way, so that there is never a second one.
+    pub(super) clean_scheduled: bool,
+    /// Whether a reminder to sync is under way.
+    pub(super) sync_scheduled: bool,
+}
+
+/// In which phase of its life a partition is.
+#[derive(Debug)]
+pub(super) enum State {
+    /// It takes publishes and reads.
+    Open(Box<OpenLog>),
+    /// Its files are closed until it is resumed.
+    Paused,
+    /// Its storage failed.
+    Offline {
+        /// What the storage said.
+        reason: String,
+    },
+    /// It is gone, with its files.
+    Deleted,
+    /// The server is stopping.
+    Stopped,
+}
+
+impl State {
+    /// Why a publish is refused that finds the partition in this state.
+    pub(super) fn refusal(&self) -> PublishError {
+        match self {
+            Self::Open(_) | Self::Paused | Self::Deleted => PublishError::Closed,
+            Self::Offline { reason } => PublishError::Offline { reason: reason.clone() },
+            Self::Stopped => PublishError::ShuttingDown,
+        }
+    }
+}
+
+/// An open log and who leads it.
+#[derive(Debug)]
+pub(super) struct OpenLog {
+    pub(super) log: CommitLog,
+    pub(super) leader: Leader,
+    pub(super) owed: OwedAnswers,
+    /// Whether the files are as a clean stop leaves them.
+    pub(super) parked: bool,
+    /// Whether the last append found the disk full; so that this is logged once.
+    disk_full: bool,
+}
+
+impl OpenLog {
+    /// An append went well.
+    pub(super) fn on_appended(&mut self, route: &PartitionRoute) {
+        self.parked = false;
+        if std::mem::take(&mut self.disk_full) {
+            tracing::info!(stream = %route.stream, partition = %route.partition, "there is space again: publishing goes on");
+        }
+    }
+
+    /// An append found the disk full.
+    pub(super) fn on_disk_full(&mut self, route: &PartitionRoute) {
+        if !std::mem::replace(&mut self.disk_full, true) {
+            tracing::error!(stream = %route.stream, partition = %route.partition,
+                "disk is full: publishes are refused until there is space on the volume of the data directory");
+        }
+    }
+}
+
+impl Partition {
+    /// Opens a partition, recovering its log if need be; a log that cannot be opened makes it offline.
+    pub(super) fn open(host: Arc<PartitionHost>, spec: PartitionSpec) -> Arc<Self> {
+        let in_sync = spec.replicas.clone();
+        let core = Core {
+            state: State::Paused,
+            settings: spec.settings,
+            readonly: spec.readonly,
+            clean_scheduled: false,
+            sync_scheduled: false,
+        };
+        let leader_epoch = spec.leader_epoch;
+        let partition = Arc::new(Self {
+            host,
+            route: spec.route,
+            directory: spec.directory,
+            broker_id: spec.broker_id,
+            assignment: Assignment { leader_epoch, replicas: spec.replicas, in_sync, in_sync_min: None },
+            board: Board::new(RunState::Paused, spec.readonly),
+            mailbox: Mutex::new(Mailbox::new()),
+            core: Mutex::new(core),
+            activity: Activity::new(),
+        });
+        if !spec.paused {
+            // Nobody else knows the partition yet, so this is its first turn.
+            partition.resume_if_paused(&mut partition.core.lock());
+        }
+        partition
+    }
+
+    /// Paused or new becomes open, or offline should that fail.
+    pub(super) fn resume_if_paused(self: &Arc<Self>, core: &mut Core) {
+        if !matches!(core.state, State::Paused) {
+            return;
+        }
+        match self.open_log(core) {
+            Ok(open) => {
+                self.board.show_open(open.log.view(), open.leader.high_watermark());
+                core.state = State::Open(Box::new(open));
+                self.plan_cleaning(core);
+            }
+            Err(reason) => self.become_offline(core, reason),
+        }
+    }
+
+    /// Open becomes paused: files closed, subscriptions ended. Publishes that wait behind are refused as they come up.
+    pub(super) fn become_paused(&self, core: &mut Core) {
+        if let State::Open(open) = &mut core.state {
+            self.resign(open, &PublishError::Closed);
+            self.close_cleanly(open);
+            core.state = State::Paused;
+            self.board.show_closed(RunState::Paused, false);
+        }
+    }
+
+    /// Open becomes offline, with the reason. Logged here and nowhere else. What is committed can still be read.
+    pub(super) fn become_offline(&self, core: &mut Core, reason: String) {
+        if matches!(core.state, State::Deleted | State::Stopped) {
+            return;
+        }
+        tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %reason,
+            "partition is offline until the server restarts");
+        self.host.metrics().partition_failures.increment(1);
+        if let State::Open(open) = &mut core.state {
+            self.resign(open, &PublishError::Offline { reason: reason.clone() });
+        }
+        core.state = State::Offline { reason: reason.clone() };
+        self.board.show_closed(RunState::Offline { reason }, true);
+    }
+
+    /// Any state becomes deleted: subscriptions ended, files removed. What cannot be removed now is left to the next start.
+    pub(super) fn become_deleted(&self, core: &mut Core) {
+        if let State::Open(open) = &mut core.state {
+            self.resign(open, &PublishError::Closed);
+            open.log.mark_deleted();
+        }
+        // Files are closed before they are removed.
+        core.state = State::Deleted;
+        self.board.show_closed(RunState::Deleted, false);
+        if let Err(error) = self.host.volume.remove_directory(&self.directory) {
+            tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
+                "could not remove the files of a deleted partition");
+        }
+    }
+
+    /// Any state but deleted becomes stopped, leaving clean files.
+    pub(super) fn become_stopped(&self, core: &mut Core) {
+        if let State::Open(open) = &mut core.state {
+            self.resign(open, &PublishError::ShuttingDown);
+            if !open.parked {
+                self.close_cleanly(open);
+            }
+        }
+        self.stop_at_once(core);
+    }
+
+    /// Any state but deleted becomes stopped, leaving the files to recovery.
+    pub(super) fn stop_at_once(&self, core: &mut Core) {
+        if let State::Open(open) = &mut core.state {
+            self.resign(open, &PublishError::ShuttingDown);
+        }
+        if !matches!(core.state, State::Deleted) {
+            core.state = State::Stopped;
+            self.board.show_closed(RunState::Stopped, false);
+        }
+    }
+
+    /// Refuses publishes, or takes them again.
+    pub(super) fn apply_readonly(&self, core: &mut Core, readonly: bool) {
+        core.readonly = readonly;
+        if let State::Open(open) = &mut core.state {
+            self.step_alone(open, Event::SetReadonly(readonly), None);
+        }
+        self.board.show_readonly(readonly);
+    }
+
+    /// Goes by other settings.
+    pub(super) fn apply_settings(self: &Arc<Self>, core: &mut Core, settings: StreamSettings) {
+        core.settings = settings;
+        if let State::Open(open) = &mut core.state {
+            open.log.set_options(self.log_options(&core.settings));
+            // Another minimum may commit what waited for the old one.
+            self.step_alone(open, Event::SetInSyncMin(core.settings.min_isr), None);
+            self.plan_cleaning(core);
+        }
+    }
+
+    /// Ends the leadership; everybody who waits is told `cause`.
+    fn resign(&self, open: &mut OpenLog, cause: &PublishError) {
+        self.step_alone(open, Event::Resigned, Some(cause));
+    }
+
+    fn open_log(&self, core: &Core) -> Result<OpenLog, String> {
+        let storage = self.host.volume.directory(&self.directory);
+        let opened = CommitLog::open(storage, self.log_options(&core.settings));
+        let (mut log, report) = opened.map_err(|error| error.to_string())?;
+        self.log_recovery(&report);
+        // Whatever recovery kept is this replica's; on the medium it may count as committed.
+        if log.durable_end() < log.log_end() {
+            self.tolerate_full_disk(log.sync().map(drop))?;
+        }
+        let assignment = Assignment { in_sync_min: core.settings.min_isr, ..self.assignment.clone() };
+        let ends = LogEnds {
+            high_watermark: log.checkpointed_high_watermark(),
+            durable_end: log.durable_end(),
+            log_end: log.log_end(),
+        };
+        let leader = Leader::new(self.broker_id.clone(), assignment, ends, core.readonly);
+        // Thousands of partitions are opened at a start: none keeps a file open, and none scans again after a second crash.
+        if !report.clean && log.log_end() > Offset::ZERO {
+            self.tolerate_full_disk(log.park(leader.high_watermark()))?;
+        }
+        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), parked: true, disk_full: false })
+    }
+
+    /// A full disk does not keep a log from being read.
+    fn tolerate_full_disk(&self, result: Result<(), AppendError>) -> Result<(), String> {
+        match result {
+            Err(AppendError::Storage(error)) if error.is_disk_full() => {
+                tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
+                    "disk is full: the log is open, but was not checkpointed");
+                Ok(())
+            }
+            other => other.map_err(|error| error.to_string()),
+        }
+    }
+
+    fn log_recovery(&self, report: &RecoveryReport) {
+        let PartitionRoute { stream, partition, .. } = self.route.as_ref();
+        if report.bytes_cut > 0 || !report.rebuilt.is_empty() {
+            tracing::info!(%stream, %partition, bytes_cut = report.bytes_cut, rebuilt = ?report.rebuilt,
+                "log recovered after an unclean stop");
+        }
+        for damaged in &report.damaged {
+            tracing::error!(%stream, %partition, start = %damaged.start, end = %damaged.end,
+                "stored messages are damaged: these offsets cannot be read, everything else is served");
+        }
+    }
+
+    /// Closes the files so that the next open has nothing to recover. A failure costs the next open time, nothing else.
+    fn close_cleanly(&self, open: &mut OpenLog) {
+        if let Err(error) = open.log.park(open.leader.high_watermark()) {
+            tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
+                "could not close the log cleanly: it will be recovered when it is opened again");
+        }
+    }
+
+    /// How the log behaves under these settings.
+    fn log_options(&self, settings: &StreamSettings) -> LogOptions {
+        LogOptions {
+            segment_bytes_max: settings.segment_max_bytes,
+            segment_age_max: settings.segment_max_age.or(settings.retention_max_age),
+            sync: self.host.sync,
+            retention: RetentionLimits {
+                bytes: settings.retention_max_bytes,
+                messages: settings.retention_max_messages,
+                age: settings.retention_max_age,
+            },
+            ..LogOptions::default()
+        }
+    }
+}

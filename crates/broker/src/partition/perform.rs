@@ -1,0 +1,260 @@
+//! Carrying out what the leader decides, in the one order that keeps its promises: persist before you promise.
+//!
+//! One cycle:
+//!
+//! 1. append the batches to the log,
+//! 2. answer publishers under `LEADER` (their message survives this process),
+//! 3. force the log to the medium, once for all batches, where the sync policy says so,
+//! 4. show the new high watermark, so that whoever hears of a commit can also read it,
+//! 5. answer publishers under `ALL` (their message survives the machine),
+//! 6. wake subscribers.
+//!
+//! A crash after 1 or 2 may lose the batch; nobody under `ALL` has been told otherwise, and no subscriber has seen it. A crash
+//! after 3 keeps it, whether or not anybody was told.
+
+use std::sync::Arc;
+
+use liftbridge_commitlog::{AppendError, BatchBuilder, SyncPolicy};
+use liftbridge_replication::{Effect, Event, Proposal as LeaderProposal, Refusal};
+use liftbridge_types::{Offset, Timestamp};
+
+use crate::errors::PublishError;
+use crate::partition::Partition;
+use crate::partition::lifecycle::OpenLog;
+use crate::partition::owed::Owed;
+use crate::partition::proposal::Proposal;
+use crate::requests::Acked;
+
+/// Payload at which a batch is closed, whatever the number of its messages.
+const BATCH_BYTES_TARGET: usize = 1024 * 1024;
+
+/// Buffers of a batch under construction, lent by the worker.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    builder: BatchBuilder,
+    effects: Vec<Effect>,
+}
+
+/// The log cannot be written any more.
+#[derive(Debug)]
+pub(super) struct LogFailed {
+    /// What the storage said.
+    pub(super) reason: String,
+}
+
+/// One cycle of one partition.
+pub(super) struct Cycle<'a> {
+    partition: &'a Partition,
+    open: &'a mut OpenLog,
+    buffers: &'a mut Buffers,
+    /// Whether expected offsets count.
+    concurrency_control: bool,
+    /// Payload of the batch being built.
+    batch_payload_bytes: usize,
+    /// When the cycle began; acknowledgements are stamped with a newer time.
+    began_at: Timestamp,
+    /// Why messages are refused that the leader had let in.
+    failure: Option<PublishError>,
+}
+
+impl<'a> Cycle<'a> {
+    /// A cycle that has done nothing.
+    pub(super) fn new(
+        partition: &'a Partition,
+        open: &'a mut OpenLog,
+        buffers: &'a mut Buffers,
+        concurrency_control: bool,
+    ) -> Self {
+        // After a turn that panicked they may hold what was never appended.
+        buffers.builder.clear();
+        buffers.effects.clear();
+        let began_at = partition.host.clock.now();
+        Self { partition, open, buffers, concurrency_control, batch_payload_bytes: 0, began_at, failure: None }
+    }
+
+    /// Puts the message into the batch being built, or refuses it. Appends the batch first when it is full.
+    pub(super) fn propose(&mut self, proposal: Proposal) {
+        let Proposal { message, ack_policy, expected_offset, reply, permit, .. } = proposal;
+        let payload_bytes = message.payload_bytes();
+        if self.is_full(payload_bytes) {
+            self.append();
+        }
+        let id = self.open.owed.insert(Owed { reply, expected_offset, _permit: permit });
+        let expected_offset = if self.concurrency_control { expected(expected_offset) } else { None };
+        let proposal = LeaderProposal { id, ack_policy, expected_offset };
+        self.open.leader.step(self.began_at, Event::Proposed(proposal), &mut self.buffers.effects);
+        let let_in = self.buffers.effects.contains(&Effect::AddToBatch { id });
+        self.carry_out();
+        if let_in {
+            let pushed = self.buffers.builder.push(message.key.as_deref(), &message.value, &message.headers);
+            pushed.expect("`Proposal::check` refused what no batch can hold, and `is_full` made room");
+            self.batch_payload_bytes += payload_bytes;
+        }
+    }
+
+    /// Appends what is left and commits everything appended.
+    ///
+    /// # Errors
+    /// When the log cannot be written any more. Everybody has been told by then.
+    pub(super) fn finish(mut self) -> Result<(), LogFailed> {
+        self.append();
+        if !matches!(self.failure, Some(PublishError::Offline { .. })) {
+            self.commit();
+        }
+        if self.buffers.builder.bytes() > 2 * BATCH_BYTES_TARGET {
+            // One giant message must not cost every worker that much memory for good.
+            self.buffers.builder = BatchBuilder::new();
+        }
+        match self.failure {
+            Some(PublishError::Offline { reason }) => Err(LogFailed { reason }),
+            _ => Ok(()),
+        }
+    }
+
+    fn is_full(&self, payload_bytes: usize) -> bool {
+        let builder = &self.buffers.builder;
+        let message_count = usize::try_from(builder.record_count()).unwrap_or(usize::MAX);
+        message_count >= self.partition.host.limits.batch_messages_max
+            || (!builder.is_empty() && self.batch_payload_bytes.saturating_add(payload_bytes) > BATCH_BYTES_TARGET)
+    }
+
+    /// Steps 1 and 2.
+    fn append(&mut self) {
+        if self.buffers.builder.is_empty() {
+            return;
+        }
+        let partition = self.partition;
+        let now = partition.host.clock.now();
+        let message_count = u64::from(self.buffers.builder.record_count());
+        let epoch = self.open.leader.leader_epoch();
+        match self.open.log.append(&mut self.buffers.builder, epoch, now) {
+            Ok(appended) => {
+                self.open.on_appended(&partition.route);
+                let metrics = partition.host.metrics();
+                metrics.messages_in.increment(message_count);
+                metrics.bytes_in.increment(self.batch_payload_bytes as u64);
+                metrics.append_batch_messages.record(f64::from(u32::try_from(message_count).unwrap_or(u32::MAX)));
+                let last = record_time(appended.time, message_count - 1);
+                partition.board.show_appended(appended.offsets.end, appended.time, last);
+                let event = Event::Appended { offsets: appended.offsets, time: appended.time };
+                self.open.leader.step(now, event, &mut self.buffers.effects);
+            }
+            Err(error) => self.on_append_failed(&error),
+        }
+        self.buffers.builder.clear();
+        self.batch_payload_bytes = 0;
+        self.carry_out();
+    }
+
+    /// A full disk costs one batch and is tried again with the next; anything else ends the leadership.
+    fn on_append_failed(&mut self, error: &AppendError) {
+        let effects = &mut self.buffers.effects;
+        if let AppendError::Storage(storage) = error
+            && storage.is_disk_full()
+        {
+            self.open.on_disk_full(&self.partition.route);
+            self.failure = Some(PublishError::DiskFull);
+            self.open.leader.step(self.began_at, Event::AppendFailed, effects);
+        } else {
+            self.failure = Some(PublishError::Offline { reason: error.to_string() });
+            self.open.leader.step(self.began_at, Event::Resigned, effects);
+        }
+    }
+
+    /// Steps 3 to 6.
+    fn commit(&mut self) {
+        let durable_end = match self.partition.host.sync {
+            SyncPolicy::Commit if self.open.log.durable_end() < self.open.log.log_end() => self.sync(),
+            SyncPolicy::Commit | SyncPolicy::Interval(_) | SyncPolicy::Never => Some(self.open.log.log_end()),
+        };
+        let Some(end) = durable_end else { return };
+        let replica = self.partition.broker_id.clone();
+        let now = self.partition.host.clock.now();
+        self.open.leader.step(now, Event::DurableEnd { replica, end }, &mut self.buffers.effects);
+        if !self.buffers.effects.is_empty() {
+            self.carry_out();
+            self.partition.board.wake();
+        }
+    }
+
+    /// Forces the log to the medium; `None` when that failed, which ends the leadership: what was appended since the last
+    /// success may or may not be there, and trying again proves nothing.
+    fn sync(&mut self) -> Option<Offset> {
+        let partition = self.partition;
+        let synced = partition.timed_sync(self.open);
+        if let Err(error) = &synced {
+            self.failure = Some(PublishError::Offline { reason: error.to_string() });
+            self.open.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
+            self.carry_out();
+        }
+        synced.ok()
+    }
+
+    fn carry_out(&mut self) {
+        self.partition.carry_out(self.open, &mut self.buffers.effects, self.failure.as_ref());
+    }
+}
+
+impl Partition {
+    /// Has the leader take in an event that belongs to no cycle, and does what follows. `failure` is what publishers are told
+    /// whose messages the leader had let in and now refuses.
+    pub(super) fn step_alone(&self, open: &mut OpenLog, event: Event, failure: Option<&PublishError>) {
+        let mut effects = Vec::new();
+        open.leader.step(self.host.clock.now(), event, &mut effects);
+        self.carry_out(open, &mut effects, failure);
+        self.board.wake();
+    }
+
+    /// Does what the leader decided, in its order.
+    fn carry_out(&self, open: &mut OpenLog, effects: &mut Vec<Effect>, failure: Option<&PublishError>) {
+        for effect in effects.drain(..) {
+            match effect {
+                // Done by whoever holds the message.
+                Effect::AddToBatch { .. } => {}
+                Effect::AdvanceHighWatermark { end } => self.board.show_committed(end),
+                Effect::Acknowledge { id, offset, received_at, acknowledged_at } => {
+                    if let Some(owed) = open.owed.take(id) {
+                        let route = Arc::clone(&self.route);
+                        owed.reply.answer(Ok(Acked { route, offset, received_at, acked_at: acknowledged_at }));
+                    }
+                }
+                Effect::Refuse { id, refusal } => {
+                    if let Some(owed) = open.owed.take(id) {
+                        let error = self.publish_error(refusal, owed.expected_offset, failure);
+                        owed.reply.answer(Err(error));
+                    }
+                }
+            }
+        }
+    }
+
+    /// What a publisher is told. `failure` is why a message was not stored that the leader had let in.
+    fn publish_error(&self, refusal: Refusal, expected: i64, failure: Option<&PublishError>) -> PublishError {
+        match refusal {
+            Refusal::Readonly => PublishError::Readonly { partition: self.route.partition },
+            Refusal::IncorrectOffset { next } => PublishError::IncorrectOffset { expected, next },
+            Refusal::TooFewInSync { in_sync_count, minimum } => {
+                PublishError::Offline { reason: format!("{in_sync_count} in-sync replicas, `ALL` needs {minimum}") }
+            }
+            Refusal::NotAppended | Refusal::Resigned => failure.cloned().unwrap_or(PublishError::Closed),
+        }
+    }
+
+    /// Forces the log to the medium and measures how long that takes.
+    pub(super) fn timed_sync(&self, open: &mut OpenLog) -> Result<Offset, AppendError> {
+        let before = self.host.clock.elapsed();
+        let synced = open.log.sync();
+        self.host.metrics().log_sync_seconds.record(self.host.clock.elapsed().saturating_sub(before).as_secs_f64());
+        synced
+    }
+}
+
+/// The offset a publisher expects; `None` = any. One that no message can get is kept as one that none does.
+fn expected(offset: i64) -> Option<Offset> {
+    if offset == -1 { None } else { Some(u64::try_from(offset).map_or(Offset::MAX, Offset::new)) }
+}
+
+/// The time of the record `index` places after one stored at `first`.
+fn record_time(first: Timestamp, index: u64) -> Timestamp {
+    Timestamp::from_nanos(first.as_nanos().saturating_add_unsigned(index))
+}

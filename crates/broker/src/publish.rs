@@ -1,0 +1,147 @@
+//! Publishing: from a request to the partitions that store it. Owns the order in which a publish is refused; never how it is
+//! stored.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use liftbridge_auth::Authorized;
+use liftbridge_metadata_raft::{ProposeError, Rejection};
+use liftbridge_types::{AckPolicy, PartitionId, Subject};
+use tokio::sync::mpsc;
+
+use crate::agreement::unavailable;
+use crate::broker::Broker;
+use crate::errors::{MetadataUnavailable, PublishError};
+use crate::partition::Proposal;
+use crate::publish_reply::{PublishReply, QueuedOutcome};
+use crate::requests::{Publish, PublishToSubject};
+use crate::streams_here::{LocalPartition, LocalStream, Whereabouts};
+
+/// What a message published to a subject expects on streams with optimistic concurrency control: the API carries no offset
+/// for it and 0 is what a missing number reads as (behaviour spec 2.10 and 2.17).
+const EXPECTED_OFFSET_OF_SUBJECT: i64 = 0;
+
+impl Broker {
+    /// Hands a message to its partition, resuming it if it is paused. Waits only while the node's admission bound is
+    /// reached; what becomes of the message goes to `reply`, refusals included.
+    pub async fn publish(&self, request: Authorized<Publish>, reply: PublishReply) {
+        let request = request.into_request();
+        let partition = match self.partition_to_publish_to(&request).await {
+            Ok(partition) => partition,
+            Err(refusal) => return reply.answer(Err(refusal)),
+        };
+        let Publish { message, ack_policy, expected_offset, .. } = request;
+        // A publisher that leaves here has handed nothing over; its reply says `Closed`.
+        let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
+        partition.handle.publish(Proposal {
+            message,
+            arrived_on: None,
+            reply_subject: Bytes::new(),
+            ack_policy,
+            expected_offset,
+            reply,
+            permit,
+        });
+    }
+
+    /// Hands a message to every unpaused, writable partition whose subject matches, one of each load-balance group. The
+    /// first outcome goes to `reply`; when nothing matches `reply` is kept unanswered for `patience` and then dropped.
+    pub async fn publish_to_subject(
+        &self,
+        request: Authorized<PublishToSubject>,
+        reply: PublishReply,
+        patience: Option<Duration>,
+    ) {
+        let PublishToSubject { subject, message, ack_policy } = request.into_request();
+        if !self.node.life.is_running() {
+            return reply.answer(Err(PublishError::ShuttingDown));
+        }
+        let subject = match Subject::new(&subject) {
+            Ok(subject) if !subject.has_wildcard() => subject,
+            _ => return reply.answer(Err(PublishError::InvalidSubject)),
+        };
+        let partitions = self.node.subjects.route(&subject, |partition| partition.takes_from_subject());
+        if partitions.is_empty() {
+            self.keep_unanswered(reply, patience);
+            return;
+        }
+        for (partition, reply) in partitions.iter().zip(first_outcome(reply, ack_policy, partitions.len())) {
+            let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
+            partition.handle.publish(Proposal {
+                message: message.clone(),
+                arrived_on: (*partition.subject() != subject).then(|| subject.clone()),
+                reply_subject: Bytes::new(),
+                ack_policy,
+                expected_offset: EXPECTED_OFFSET_OF_SUBJECT,
+                reply,
+                permit,
+            });
+        }
+    }
+
+    async fn partition_to_publish_to(&self, request: &Publish) -> Result<Arc<LocalPartition>, PublishError> {
+        let Publish { stream: name, partition: number, ack_policy, .. } = request;
+        if name.is_empty() {
+            return Err(PublishError::NoStream);
+        }
+        if !self.node.life.is_running() {
+            return Err(PublishError::ShuttingDown);
+        }
+        let stream = self.node.streams.get(name).ok_or_else(|| PublishError::StreamNotFound { stream: name.clone() })?;
+        let no_partition = PublishError::PartitionNotFound { partition: *number };
+        let Some(id) = PartitionId::from_wire(*number) else { return Err(no_partition) };
+        let partition = match stream.partition(id) {
+            Whereabouts::Here(partition) => partition,
+            Whereabouts::Elsewhere => return Err(PublishError::NotLeader),
+            Whereabouts::Nowhere => return Err(no_partition),
+        };
+        if partition.is_readonly() {
+            return Err(PublishError::Readonly { partition: id });
+        }
+        if stream.expects_offsets && *ack_policy == AckPolicy::None {
+            return Err(PublishError::AckPolicyRequired);
+        }
+        if partition.handle.is_paused() {
+            self.resume(&stream, id).await.map_err(|error| resume_refused(error, &stream, *number))?;
+        }
+        Ok(Arc::clone(partition))
+    }
+
+    /// Keeps an answer that nobody will give until its publisher stops waiting or the server stops.
+    fn keep_unanswered(&self, reply: PublishReply, patience: Option<Duration>) {
+        let Some(patience) = patience else { return };
+        let stopping = self.node.life.stopping();
+        tokio::spawn(async move {
+            // Which of the two it was makes no difference.
+            let _ = tokio::time::timeout(patience, stopping).await;
+            drop(reply);
+        });
+    }
+}
+
+fn resume_refused(error: ProposeError, stream: &LocalStream, partition: i32) -> PublishError {
+    match error {
+        ProposeError::Unavailable(reason) => match unavailable(reason) {
+            MetadataUnavailable::ShuttingDown => PublishError::ShuttingDown,
+            other => PublishError::Resume(other),
+        },
+        ProposeError::Rejected(Rejection::PartitionNotFound) => PublishError::PartitionNotFound { partition },
+        // The stream was deleted in the meantime; nothing else about it can keep it from being resumed.
+        ProposeError::Rejected(_) => PublishError::StreamNotFound { stream: stream.name.as_str().to_owned() },
+    }
+}
+
+/// As many answers as partitions, of which the first one given becomes `reply`'s.
+fn first_outcome(reply: PublishReply, ack_policy: AckPolicy, count: usize) -> Vec<PublishReply> {
+    if count == 1 {
+        return vec![reply];
+    }
+    let (queue, mut outcomes) = mpsc::unbounded_channel::<QueuedOutcome>();
+    tokio::spawn(async move {
+        if let Some(first) = outcomes.recv().await {
+            reply.answer(first.outcome);
+        }
+    });
+    (0..count).map(|_| PublishReply::queued(queue.clone(), String::new(), ack_policy)).collect()
+}

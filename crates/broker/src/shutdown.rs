@@ -1,0 +1,121 @@
+//! Stopping. Owns the order in which a node's parts end; never what they do before.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+
+use crate::broker::Broker;
+use crate::node::Node;
+use crate::partition::Completion;
+use crate::requests::Shutdown;
+
+/// How far a node is on its way to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// It takes requests.
+    Running,
+    /// It takes none and finishes what it has taken.
+    Finishing,
+    /// It finishes nothing any more.
+    Hurrying,
+    /// Everything has ended.
+    Stopped,
+}
+
+/// A node's way from running to stopped. It never goes back.
+#[derive(Debug)]
+pub(crate) struct Life {
+    phase: watch::Sender<Phase>,
+}
+
+impl Default for Life {
+    fn default() -> Self {
+        Self { phase: watch::Sender::new(Phase::Running) }
+    }
+}
+
+impl Life {
+    /// Whether requests are taken.
+    pub(crate) fn is_running(&self) -> bool {
+        *self.phase.borrow() == Phase::Running
+    }
+
+    /// Waits until requests are taken no more, or the node is gone.
+    pub(crate) fn stopping(&self) -> impl Future<Output = ()> + Send + 'static {
+        self.reached(Phase::Finishing)
+    }
+
+    fn reached(&self, phase: Phase) -> impl Future<Output = ()> + Send + 'static {
+        let mut watched = self.phase.subscribe();
+        async move {
+            // An error means that the node is gone, which is later than every phase.
+            let _ = watched.wait_for(|reached| *reached >= phase).await;
+        }
+    }
+
+    /// Moves on to `phase`; `true` when that ends the running.
+    fn advance(&self, phase: Phase) -> bool {
+        let mut was_running = false;
+        self.phase.send_if_modified(|reached| {
+            was_running = *reached == Phase::Running;
+            let moves = *reached < phase;
+            *reached = phase.max(*reached);
+            moves
+        });
+        was_running
+    }
+}
+
+impl Broker {
+    /// Stops. Returns when everything is stopped; a second, fast call cuts a graceful one short.
+    pub async fn shutdown(&self, how: Shutdown) {
+        let (phase, patience) = match how {
+            Shutdown::Graceful(patience) => (Phase::Finishing, patience),
+            Shutdown::Fast => (Phase::Hurrying, Duration::ZERO),
+        };
+        let stopped = self.node.life.reached(Phase::Stopped);
+        if self.node.life.advance(phase) {
+            // A task of its own, so that it is finished even if the caller stops waiting.
+            tokio::spawn(stop(Arc::clone(&self.node), patience));
+        }
+        stopped.await;
+    }
+}
+
+/// Partitions first, which need the workers; then the metadata, so that nothing is agreed on that nobody carries out; the
+/// workers last.
+async fn stop(node: Arc<Node>, patience: Duration) {
+    let finished = tokio::select! {
+        finished = tokio::time::timeout(patience, finish_partitions(&node)) => finished.is_ok(),
+        () = node.life.reached(Phase::Hurrying) => false,
+    };
+    if !finished {
+        tracing::warn!("partitions were not finished; the next start recovers them");
+    }
+    let blocking = Arc::clone(&node);
+    let stopped = spawn_blocking(move || {
+        if finished {
+            blocking.metadata.close();
+            blocking.host.stop(true);
+        } else {
+            // The workers first here: the follower may wait for one of them, and the metadata for the follower.
+            blocking.host.stop(false);
+            blocking.metadata.close();
+        }
+    });
+    if let Err(error) = stopped.await {
+        tracing::error!(%error, "stopping did not finish");
+    }
+    node.life.advance(Phase::Stopped);
+}
+
+async fn finish_partitions(node: &Node) {
+    let streams = node.streams.all();
+    let ends: Vec<Completion> =
+        streams.iter().flat_map(|stream| stream.here()).map(|partition| partition.handle.shutdown()).collect();
+    for end in ends {
+        end.await;
+    }
+}

@@ -1,0 +1,87 @@
+//! What can happen in one step, and how often. Owns the odds; knows no outcome.
+
+use crate::dice::Dice;
+
+/// What happens in one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Action {
+    /// Several publishes arrive and become one batch.
+    Publish,
+    /// What was written is forced to the medium.
+    Sync,
+    /// A sync is begun, more is written, and the sync ends.
+    SyncAcrossAppend,
+    /// The log says on disk how far it is good.
+    Checkpoint,
+    /// Old segments go.
+    Clean,
+    /// Somebody reads a range forward.
+    Read,
+    /// Somebody reads downward.
+    ReadReverse,
+    /// A running subscriber reads on.
+    Follow,
+    /// Somebody asks for a time.
+    LookUpTime,
+    /// The leadership ends and begins anew, without what was not committed.
+    Depose,
+    /// The partition closes its files and caches and goes on.
+    Park,
+    /// A clean stop and a new start.
+    Restart,
+    /// The power fails.
+    Crash,
+    /// One of the next storage operations fails.
+    FailOperation,
+    /// The medium refuses to sync, until that has kept the partition from opening.
+    FailSyncs,
+    /// The medium runs full.
+    FillDisk,
+    /// There is space again.
+    FreeDisk,
+    /// A bit of a batch flips that later batches know to have been durable.
+    FlipBitInLog,
+    /// A bit of a file flips that can be derived from the log.
+    FlipBitInDerivedFile,
+    /// Time passes.
+    Wait,
+}
+
+/// How often each action happens, relative to the sum.
+const ODDS: &[(u64, Action)] = &[
+    (300, Action::Publish),
+    (150, Action::Sync),
+    (60, Action::SyncAcrossAppend),
+    (20, Action::Checkpoint),
+    (20, Action::Clean),
+    (60, Action::Read),
+    (30, Action::ReadReverse),
+    (80, Action::Follow),
+    (20, Action::LookUpTime),
+    (10, Action::Depose),
+    (15, Action::Park),
+    (15, Action::Restart),
+    (30, Action::Crash),
+    (20, Action::FailOperation),
+    (6, Action::FailSyncs),
+    (8, Action::FillDisk),
+    (12, Action::FreeDisk),
+    (6, Action::FlipBitInLog),
+    (8, Action::FlipBitInDerivedFile),
+    (40, Action::Wait),
+];
+
+impl Action {
+    /// What happens next.
+    pub(super) fn roll(dice: &mut Dice) -> Self {
+        let sum = ODDS.iter().map(|(odds, _)| odds).sum();
+        let mut place = dice.below(sum);
+        for (odds, action) in ODDS {
+            match place.checked_sub(*odds) {
+                Some(rest) => place = rest,
+                None => return *action,
+            }
+        }
+        unreachable!("the place lies below the sum of the odds")
+    }
+}

@@ -1,0 +1,122 @@
+//! What the log should hold, kept the plain way. Owns the truth that checkers compare with; knows no file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+
+use liftbridge_types::{Offset, Timestamp};
+
+use super::read_back::Seen;
+
+/// A record that should be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    pub(super) value: Vec<u8>,
+    pub(super) time: Timestamp,
+}
+
+/// The log as it should be.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Model {
+    records: BTreeMap<Offset, Kept>,
+    /// Offsets whose bytes were damaged on purpose: they may be unreadable, and nothing else may.
+    rotten: BTreeSet<Offset>,
+    /// Values that were written, or almost, and never promised, by their offsets. A crash may bring such a record back: what
+    /// a failed write, or one that was cut off again, left behind is not known before that place is written and synced.
+    phantoms: BTreeSet<(Offset, Vec<u8>)>,
+    /// The first offset that is kept.
+    pub(super) start: Offset,
+    /// The offset the next record gets.
+    pub(super) end: Offset,
+    /// The end of what the log said is on stable storage.
+    pub(super) durable_end: Offset,
+}
+
+impl Model {
+    /// Takes note of records that were appended at the end.
+    pub(super) fn append(&mut self, values: Vec<Vec<u8>>, time: Timestamp) {
+        for (value, nanos) in values.into_iter().zip(0..) {
+            let time = Timestamp::from_nanos(time.as_nanos() + nanos);
+            self.records.insert(self.end, Kept { value, time });
+            self.end = self.end.next();
+        }
+    }
+
+    /// Takes note of records whose write failed.
+    pub(super) fn fail(&mut self, values: &[Vec<u8>]) {
+        let mut offset = self.end;
+        for value in values {
+            self.phantoms.insert((offset, value.clone()));
+            offset = offset.next();
+        }
+    }
+
+    /// Takes note that these records are on stable storage.
+    pub(super) fn sync(&mut self, durable_end: Offset) {
+        self.durable_end = self.durable_end.max(durable_end);
+    }
+
+    /// Takes note that everything from `end` on was cut away on purpose.
+    pub(super) fn truncate(&mut self, end: Offset) {
+        self.records.split_off(&end);
+        self.rotten.split_off(&end);
+        self.end = self.end.min(end);
+        self.durable_end = self.durable_end.min(end);
+    }
+
+    /// Takes note that everything before `start` was let go of on purpose.
+    pub(super) fn retain_from(&mut self, start: Offset) {
+        self.records = self.records.split_off(&start);
+        self.rotten = self.rotten.split_off(&start);
+        self.start = self.start.max(start);
+    }
+
+    /// Takes note that the bytes of these records were damaged.
+    pub(super) fn rot(&mut self, offsets: Range<Offset>) {
+        let damaged: Vec<Offset> = self.records.range(offsets).map(|(offset, _)| *offset).collect();
+        self.rotten.extend(damaged);
+    }
+
+    /// Whether this record may be unreadable, reported within this range: it was damaged, or it lies between two that were.
+    /// A single good batch in the middle of damage has no neighbour that vouches for it, and may be given up.
+    pub(super) fn may_be_damaged(&self, offset: Offset, reported: &Range<Offset>) -> bool {
+        let before = self.rotten.range(reported.start..=offset).next();
+        let after = self.rotten.range(offset..reported.end).next();
+        before.is_some() && after.is_some()
+    }
+
+    /// Whether anything may be unreadable.
+    pub(super) fn has_rot(&self) -> bool {
+        !self.rotten.is_empty()
+    }
+
+    /// The record that should be at this offset.
+    pub(super) fn get(&self, offset: Offset) -> Option<&Kept> {
+        self.records.get(&offset)
+    }
+
+    /// The records that should be in a range, ascending.
+    pub(super) fn range(
+        &self,
+        offsets: Range<Offset>,
+    ) -> impl DoubleEndedIterator<Item = (Offset, &Kept)> + use<'_> {
+        let offsets = offsets.start..offsets.end.max(offsets.start);
+        self.records.range(offsets).map(|(offset, kept)| (*offset, kept))
+    }
+
+    /// Whether this could be what a failed write left behind.
+    pub(super) fn is_phantom(&self, seen: &Seen) -> bool {
+        self.phantoms.contains(&(seen.offset, seen.value.clone()))
+    }
+
+    /// Makes what an opened log holds the truth, beyond what had been durable. All of it is durable now.
+    pub(super) fn adopt(&mut self, seen: &[Seen], end: Offset) {
+        let gone = self.records.split_off(&end);
+        self.phantoms.extend(gone.into_iter().map(|(offset, kept)| (offset, kept.value)));
+        self.rotten.split_off(&end);
+        for seen in seen.iter().filter(|seen| seen.offset >= self.durable_end) {
+            self.records.insert(seen.offset, Kept { value: seen.value.clone(), time: seen.time });
+        }
+        self.end = end;
+        self.durable_end = end;
+    }
+}

@@ -1,0 +1,64 @@
+//! Flipping bits. Owns the choice of a bit whose damage must be noticed and must stay; knows nothing of how it is told.
+
+use std::ops::Range;
+
+use liftbridge_commitlog::scan::{ScanItem, log_files, scan_file};
+use liftbridge_commitlog::{Batch, FaultyVolume, Storage};
+use liftbridge_types::Offset;
+
+use super::partition::DIRECTORY;
+use crate::dice::Dice;
+
+/// A good batch and where it is.
+struct Place {
+    file: String,
+    file_position: u64,
+    batch: Batch,
+}
+
+/// Flips a bit of a durable batch; the offsets it holds. `None` when there is no batch to choose.
+///
+/// Only batches count that a later durable batch says were durable before it. Of the others nobody could tell damage from
+/// a write that a crash tore, so cutting them off is right.
+pub(super) fn flip_in_log(
+    volume: &FaultyVolume,
+    storage: &dyn Storage,
+    durable_end: Offset,
+    dice: &mut Dice,
+) -> Option<Range<Offset>> {
+    let mut places = Vec::new();
+    for file in log_files(storage).ok()? {
+        let walked = scan_file(storage, &file, |item| {
+            if let ScanItem::Batch { file_position, batch } = item {
+                places.push(Place { file: file.name.clone(), file_position, batch });
+            }
+            true
+        });
+        walked.ok()?;
+    }
+    let durable = |place: &&Place| place.batch.header().end_offset() <= durable_end;
+    let witnessed = places.iter().filter(durable).filter_map(|place| place.batch.header().stable_end).max()?;
+    places.retain(|place| place.batch.header().end_offset() <= witnessed);
+    if places.is_empty() {
+        return None;
+    }
+    let Place { file, file_position, batch } = places.swap_remove(dice.index(places.len()));
+    let position = file_position + dice.below(u64::from(batch.header().bytes));
+    let bit = u8::try_from(dice.below(8)).expect("it is below 8");
+    volume.flip_bit(&format!("{DIRECTORY}/{file}"), position, bit).ok()?;
+    Some(batch.header().base_offset..batch.header().end_offset())
+}
+
+/// Flips a bit of an index, a checkpoint or a table of epochs; its file's name.
+pub(super) fn flip_in_derived_file(volume: &FaultyVolume, storage: &dyn Storage, dice: &mut Dice) -> Option<String> {
+    let mut files = storage.list().ok()?;
+    files.retain(|file| !file.name.ends_with(".log") && file.bytes > 0);
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    if files.is_empty() {
+        return None;
+    }
+    let file = files.swap_remove(dice.index(files.len()));
+    let bit = u8::try_from(dice.below(8)).expect("it is below 8");
+    volume.flip_bit(&format!("{DIRECTORY}/{}", file.name), dice.below(file.bytes), bit).ok()?;
+    Some(file.name)
+}

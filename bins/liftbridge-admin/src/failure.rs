@@ -60,7 +60,9 @@ pub(crate) enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Connect(ConnectError::InvalidAddress { .. } | ConnectError::NoAddresses) => EXIT_USAGE,
+            Self::Usage(_) | Self::Connect(ConnectError::InvalidAddress { .. } | ConnectError::NoAddresses) => {
+                EXIT_USAGE
+            }
             Self::Connect(ConnectError::Unreachable { last, .. }) if last.is_callers_fault() => EXIT_FAILED,
             Self::Connect(_) => EXIT_UNREACHABLE,
             _ => EXIT_FAILED,
@@ -70,10 +72,12 @@ impl Failure {
     /// What to do about it.
     fn advice(&self) -> Option<&'static str> {
         match self {
-            Self::Connect(ConnectError::Unreachable { last, .. }) if !last.is_callers_fault() => {
-                Some("start liftbridged, or name another broker with --address; a server with TLS needs --tls or --tls-ca")
+            Self::Connect(ConnectError::Unreachable { last, .. }) if !last.is_callers_fault() => Some(
+                "start liftbridged, or name another broker with --address; a server with TLS needs --tls or --tls-ca",
+            ),
+            Self::Connect(ConnectError::Tls { .. }) => {
+                Some("check the PEM files of --tls-ca, --tls-cert and --tls-key")
             }
-            Self::Connect(ConnectError::Tls { .. }) => Some("check the PEM files of --tls-ca, --tls-cert and --tls-key"),
             Self::NoSuchStream { .. }
             | Self::Subscribe(SubscribeError::Route(RouteError::UnknownStream { .. }))
             | Self::PartitionInfo(PartitionInfoError::Route(RouteError::UnknownStream { .. }))

@@ -118,11 +118,6 @@ pub(crate) fn time_text(time: Timestamp) -> String {
     }
 }
 
-/// The same, or a dash for never.
-pub(crate) fn optional_time_text(time: Option<Timestamp>) -> String {
-    time.map_or_else(|| "-".to_owned(), time_text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -102,7 +102,9 @@ async fn delete(node: &Arc<Node>, deleted: DeletedStream) -> bool {
     match removed {
         Ok(Ok(())) => return true,
         Ok(Err(error)) => tracing::error!(stream = %deleted.name, %error, "a deleted stream's files were not removed"),
-        Err(error) => tracing::error!(stream = %deleted.name, %error, "removing a deleted stream's files did not finish"),
+        Err(error) => {
+            tracing::error!(stream = %deleted.name, %error, "removing a deleted stream's files did not finish")
+        }
     }
     false
 }

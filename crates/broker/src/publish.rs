@@ -88,7 +88,8 @@ impl Broker {
         if !self.node.life.is_running() {
             return Err(PublishError::ShuttingDown);
         }
-        let stream = self.node.streams.get(name).ok_or_else(|| PublishError::StreamNotFound { stream: name.clone() })?;
+        let stream =
+            self.node.streams.get(name).ok_or_else(|| PublishError::StreamNotFound { stream: name.clone() })?;
         let no_partition = PublishError::PartitionNotFound { partition: *number };
         let Some(id) = PartitionId::from_wire(*number) else { return Err(no_partition) };
         let partition = match stream.partition(id) {

@@ -106,7 +106,8 @@ fn check_identity(metadata: &Metadata, id: &BrokerId) -> Result<(), StartError> 
     }
     let known: Vec<&str> = state.brokers().iter().map(|(known, _)| known.as_str()).collect();
     let known = known.join("`, `");
-    let reason = format!("this server is called `{id}`, but the data belongs to `{known}`: write that id into `server-id`");
+    let reason =
+        format!("this server is called `{id}`, but the data belongs to `{known}`: write that id into `server-id`");
     Err(StartError::Storage { reason })
 }
 
@@ -118,7 +119,8 @@ fn remove_deleted(volume: &dyn Volume, deleted: &[DeletedStream]) -> io::Result<
 /// Opens the partitions led here, several streams at a time.
 async fn open_streams(node: &Arc<Node>, threads_max: usize) -> Result<(), StartError> {
     let streams: Vec<Arc<Stream>> = node.metadata.state().streams().iter().cloned().collect();
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).saturating_mul(2).min(threads_max).max(1);
+    let threads =
+        std::thread::available_parallelism().map_or(1, NonZero::get).saturating_mul(2).min(threads_max).max(1);
     let share = streams.len().div_ceil(threads).max(1);
     let mut opening = JoinSet::new();
     for some in streams.chunks(share) {
@@ -126,7 +128,8 @@ async fn open_streams(node: &Arc<Node>, threads_max: usize) -> Result<(), StartE
         opening.spawn_blocking(move || some.iter().for_each(|stream| node.adopt(node.open_stream(stream))));
     }
     while let Some(opened) = opening.join_next().await {
-        opened.map_err(|error| StartError::Storage { reason: format!("opening partitions did not finish: {error}") })?;
+        opened
+            .map_err(|error| StartError::Storage { reason: format!("opening partitions did not finish: {error}") })?;
     }
     Ok(())
 }

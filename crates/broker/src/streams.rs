@@ -138,7 +138,9 @@ fn create_refused(error: ProposeError) -> CreateStreamError {
         ProposeError::Unavailable(reason) => CreateStreamError::Metadata(unavailable(reason)),
         ProposeError::Rejected(rejection) => match rejection {
             Rejection::NoPartitions => CreateStreamError::NoPartitions,
-            Rejection::TooManyPartitions { partitions, limit } => CreateStreamError::TooManyPartitions { partitions, limit },
+            Rejection::TooManyPartitions { partitions, limit } => {
+                CreateStreamError::TooManyPartitions { partitions, limit }
+            }
             Rejection::NoReplicas { factor } => CreateStreamError::NoReplicas { factor: factor.into() },
             Rejection::TooManyReplicas { factor, brokers } => CreateStreamError::TooManyReplicas { factor, brokers },
             Rejection::StreamExists => CreateStreamError::Exists,

@@ -14,7 +14,7 @@
 
 use std::collections::VecDeque;
 
-use liftbridge_commitlog::{AppendError, LogError, Volume};
+use liftbridge_commitlog::{LogError, Volume};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use thiserror::Error;
@@ -184,9 +184,10 @@ impl RaftStorage {
         Ok(())
     }
 
-    /// Leaves clean files behind.
-    pub(crate) fn close(&mut self) -> Result<(), AppendError> {
-        self.log.close()
+    /// Leaves clean files behind, and how far is committed with them, so that the next start notices if anything is missing.
+    pub(crate) fn close(&mut self) -> Result<(), PersistError> {
+        self.log.append(&[], Some(&self.hard_state))?;
+        Ok(self.log.close()?)
     }
 
     fn first(&self) -> u64 {

@@ -13,6 +13,8 @@ mod listener;
 mod metrics;
 mod metrics_page;
 mod server;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 pub use listener::BindError;

@@ -143,3 +143,6 @@ async fn handshake(
     counter!(CONNECTIONS_REFUSED, "listener" => listener, "reason" => reason).increment(1);
     None
 }
+
+#[cfg(test)]
+mod tests;

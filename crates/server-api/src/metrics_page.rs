@@ -35,6 +35,12 @@ impl MetricsPage {
         Ok(Self { handle })
     }
 
+    /// A page nothing is counted on.
+    #[cfg(test)]
+    pub(crate) fn detached() -> Self {
+        Self { handle: recorder().handle() }
+    }
+
     /// The page.
     pub(crate) fn render(&self) -> String {
         self.handle.render()

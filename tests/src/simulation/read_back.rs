@@ -8,7 +8,7 @@ use liftbridge_types::{Offset, Timestamp};
 /// Bytes asked for at once: small, so that every reading takes several steps.
 const READ_BYTES: usize = 600;
 /// Failing reads that are tried again. Each planned fault fails one operation only.
-const TRIES: usize = 3;
+const TRIES: usize = 32;
 
 /// A record as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]

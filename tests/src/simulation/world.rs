@@ -18,8 +18,8 @@ use super::read_back::read;
 use super::trace::Trace;
 use crate::dice::Dice;
 
-/// Openings that may fail one after the other: planned faults fail once each, a full disk is made room on.
-const OPENINGS_MAX: usize = 4;
+/// Openings that may fail one after the other: each planned fault fails one, and a full disk is made room on.
+const OPENINGS_MAX: usize = 32;
 
 /// How a step went: a sentence for the trace, or the broken rule.
 type Step = Result<String, String>;

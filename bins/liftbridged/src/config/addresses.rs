@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn a_port_without_a_host_is_every_interface_and_a_port_alone_is_not() {
         check(Some(":5050"), None, None, "0.0.0.0:5050", "localhost:*");
-        check(Some("5050"), None, None, "127.0.0.1:5050", "localhost:*");
+        check(Some("5050"), None, None, "127.0.0.1:5050", "127.0.0.1:*");
         check(Some("5050"), Some("10.0.0.1"), None, "10.0.0.1:5050", "10.0.0.1:*");
     }
 

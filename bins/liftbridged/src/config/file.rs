@@ -187,8 +187,7 @@ mod tests {
 
     #[test]
     fn what_is_no_list_of_settings_is_refused_in_one_line() {
-        for text in ["- a\n- b\n", "just text", "a: [1, [2]]", "a: b: c", "\t", "{", "a: &x [*x", "? [a]\n: b", "\u{0}"]
-        {
+        for text in ["- a\n- b\n", "just text", "a: [1, [2]]", "a: b: c", "{", "a: &x [*x", "? [a]\n: b", "\u{0}"] {
             let error = parse(text).expect_err(text);
             assert!(!error.is_empty() && !error.contains('\n'), "{text:?}: {error:?}");
         }

@@ -117,11 +117,6 @@ impl Partition {
         self.command(Command::SetReadonly(readonly))
     }
 
-    /// Applies other settings of its stream from now on.
-    pub(crate) fn set_settings(self: &Arc<Self>, settings: StreamSettings) -> Completion {
-        self.command(Command::SetSettings(Box::new(settings)))
-    }
-
     /// Ends its subscriptions and removes its files; what comes later is refused with `Closed`.
     pub(crate) fn delete(self: &Arc<Self>) -> Completion {
         self.command(Command::Delete)

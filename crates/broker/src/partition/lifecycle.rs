@@ -27,7 +27,7 @@ use crate::requests::PartitionRoute;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) state: State,
-    /// The settings that apply, kept over a pause.
+    /// The settings of its stream.
     pub(super) settings: StreamSettings,
     /// Whether publishes are refused, kept over a pause.
     pub(super) readonly: bool,
@@ -210,17 +210,6 @@ impl Partition {
             self.step_alone(open, Event::SetReadonly(readonly), None);
         }
         self.board.show_readonly(readonly);
-    }
-
-    /// Goes by other settings.
-    pub(super) fn apply_settings(self: &Arc<Self>, core: &mut Core, settings: StreamSettings) {
-        core.settings = settings;
-        if let State::Open(open) = &mut core.state {
-            open.log.set_options(self.log_options(&core.settings));
-            // Another minimum may commit what waited for the old one.
-            self.step_alone(open, Event::SetInSyncMin(core.settings.min_isr), None);
-            self.plan_cleaning(core);
-        }
     }
 
     /// Ends the leadership; everybody who waits is told `cause`.

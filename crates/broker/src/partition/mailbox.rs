@@ -2,7 +2,6 @@
 
 use std::collections::VecDeque;
 
-use liftbridge_types::StreamSettings;
 use tokio::sync::oneshot;
 
 use crate::partition::proposal::Proposal;
@@ -28,8 +27,6 @@ pub(crate) enum Command {
     Resume,
     /// Refuse publishes, or take them again.
     SetReadonly(bool),
-    /// Go by other settings.
-    SetSettings(Box<StreamSettings>),
     /// Remove everything.
     Delete,
     /// Close cleanly, for good.

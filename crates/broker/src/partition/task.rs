@@ -106,7 +106,6 @@ impl Partition {
             Command::Pause => self.become_paused(core),
             Command::Resume => self.resume_if_paused(core),
             Command::SetReadonly(readonly) => self.apply_readonly(core, readonly),
-            Command::SetSettings(settings) => self.apply_settings(core, *settings),
             Command::Delete => self.become_deleted(core),
             Command::Shutdown => self.become_stopped(core),
         }

@@ -32,7 +32,11 @@ fn check(lines: &[&str], published: &str, expected: &[&str]) {
 fn a_message_reaches_every_listener_whose_subject_matches() {
     check(&[], "orders", &[]);
     check(&["a orders", "b orders", "c bills"], "orders", &["a", "b"]);
-    check(&["a orders.*", "b orders.>", "c >", "d *.eu", "e orders.eu", "f orders"], "orders.eu", &["a", "b", "c", "d", "e"]);
+    check(
+        &["a orders.*", "b orders.>", "c >", "d *.eu", "e orders.eu", "f orders"],
+        "orders.eu",
+        &["a", "b", "c", "d", "e"],
+    );
     check(&["a orders.*", "b orders.>"], "orders", &[]);
     check(&["a orders.*", "b orders.>"], "orders.eu.1", &["b"]);
     check(&["a orders.*.1", "b orders.*.2"], "orders.eu.1", &["a"]);

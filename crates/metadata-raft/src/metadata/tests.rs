@@ -226,6 +226,35 @@ fn snapshots_without_their_log_are_refused() {
     assert!(matches!(Opened::try_on(&volume, &options(5)), Err(OpenMetadataError::Forgetful)));
 }
 
+#[test]
+fn a_flipped_bit_in_the_log_is_outlived_or_refused() {
+    let log_file = |volume: &FaultyVolume| {
+        let files = volume.directory("raft").list().unwrap();
+        files.into_iter().find(|file| file.name.ends_with(".log")).expect("one segment holds it all")
+    };
+    let mut outlived = 0;
+    let mut refused = 0;
+    for step in 0.. {
+        let volume = FaultyVolume::new(step);
+        let state = with_snapshots(&volume);
+        let file = log_file(&volume);
+        let position = step * 61;
+        if position >= file.bytes {
+            break;
+        }
+        volume.flip_bit(&format!("raft/{}", file.name), position, 5).unwrap();
+        match Opened::try_on(&volume, &options(5)) {
+            Ok(opened) => {
+                assert_eq!(*opened.metadata.state(), state, "byte {position} of {}", file.bytes);
+                outlived += 1;
+            }
+            Err(_) => refused += 1,
+        }
+    }
+    assert!(outlived > 0, "damage before what the newest snapshot needs is outlived");
+    assert!(refused > 0, "damage of what is needed is refused");
+}
+
 /// Fails one storage operation after the other, cuts the power, and looks at what is left.
 #[test]
 fn a_crash_at_any_operation_loses_nothing_that_was_answered() {

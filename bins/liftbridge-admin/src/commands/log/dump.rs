@@ -92,7 +92,8 @@ impl DumpArguments {
 }
 
 fn write_records(batch: &Batch, output: &mut Output) -> Result<(), Failure> {
-    for record in batch.records() {
+    // The scan has checked every record of the batch.
+    for record in batch.records().map_while(Result::ok) {
         let mut view = MessageView::new(record.offset.get(), record.time, record.key.as_deref(), &record.value);
         for header in &record.headers {
             // Names are UTF-8 by the API's contract; what is not cannot have come in through it.
@@ -124,7 +125,8 @@ impl<'a> BatchView<'a> {
         match output.format() {
             Format::Json => output.json(&LineView::Batch(self)),
             Format::Table => {
-                let Self { file, file_position, bytes, base_offset, last_offset, records, leader_epoch, append_time } = self;
+                let Self { file, file_position, bytes, base_offset, last_offset, records, leader_epoch, append_time } =
+                    self;
                 output.line(&format!(
                     "batch {base_offset}..={last_offset}: {records} records, {bytes} bytes at {file}:{file_position}, \
                      leader epoch {leader_epoch}, appended {append_time}"
@@ -140,7 +142,8 @@ impl DamageView<'_> {
             Format::Json => output.json(&LineView::Damage(self)),
             Format::Table => {
                 let Self { file, file_position, bytes, first_offset, next_good_offset, reason } = self;
-                let until = next_good_offset.map_or_else(|| "the end of the file".to_owned(), |offset| offset.to_string());
+                let until =
+                    next_good_offset.map_or_else(|| "the end of the file".to_owned(), |offset| offset.to_string());
                 output.line(&format!(
                     "DAMAGED from offset {first_offset} to before {until}: {bytes} bytes at {file}:{file_position}, {reason}"
                 ))

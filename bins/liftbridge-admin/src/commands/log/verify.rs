@@ -118,8 +118,9 @@ impl Verdict {
 
     fn text(&self) -> String {
         let Self { files, bytes, batches, records, start, end, damaged_ranges, damage } = self;
-        let summary =
-            format!("{files} files, {bytes} bytes, {batches} batches, {records} records, offsets from {start} to before {end}");
+        let summary = format!(
+            "{files} files, {bytes} bytes, {batches} batches, {records} records, offsets from {start} to before {end}"
+        );
         if *damaged_ranges == 0 {
             return format!("{summary}: every checksum is right");
         }

@@ -37,7 +37,8 @@ impl<R: BufRead> CsvRecords<R> {
             None => None,
             Some(column) => {
                 let fields = fields(&record).map_err(|error| self.lines.bad_input(error.to_string()))?;
-                let key = fields.get(column).ok_or_else(|| self.lines.bad_input("the key's column is missing".to_owned()))?;
+                let key =
+                    fields.get(column).ok_or_else(|| self.lines.bad_input("the key's column is missing".to_owned()))?;
                 Some(Bytes::copy_from_slice(key))
             }
         };

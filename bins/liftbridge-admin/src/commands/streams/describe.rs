@@ -75,7 +75,8 @@ impl DescriptionView {
     }
 
     fn text(&self) -> String {
-        let header = ["PARTITION", "LEADER", "REPLICAS", "IN SYNC", "HIGH WATERMARK", "LOG END", "STATE", "LAST MESSAGE"];
+        let header =
+            ["PARTITION", "LEADER", "REPLICAS", "IN SYNC", "HIGH WATERMARK", "LOG END", "STATE", "LAST MESSAGE"];
         let partitions = table(&header, self.partitions.iter().map(PartitionView::cells));
         let created = self.created.as_deref().unwrap_or("-");
         format!("stream   {}\nsubject  {}\ncreated  {created}\n\n{partitions}", self.name, self.subject)

@@ -120,19 +120,6 @@ async fn expected_offsets_count_only_with_concurrency_control() {
 }
 
 #[tokio::test]
-async fn other_settings_apply_from_the_next_message_on() {
-    let partition = Node::in_memory().open(0);
-    partition.publish_and_wait("a", AckPolicy::Leader).await.unwrap();
-    let settings = liftbridge_types::StreamSettings {
-        optimistic_concurrency_control: true,
-        ..liftbridge_types::StreamSettings::default()
-    };
-    partition.set_settings(settings).await;
-    assert!(partition.post_publish("b", AckPolicy::Leader, 0).await.unwrap().is_err());
-    assert!(partition.post_publish("b", AckPolicy::Leader, 1).await.unwrap().is_ok());
-}
-
-#[tokio::test]
 async fn all_below_the_minimum_is_refused_and_leader_is_served() {
     let partition = Node::in_memory().open_with(0, |spec| spec.settings.min_isr = Some(2));
     let refused = partition.publish_and_wait("a", AckPolicy::All).await;

@@ -98,6 +98,21 @@ async fn retention_is_enforced_at_the_interval_and_by_age_without_another_append
 }
 
 #[tokio::test]
+async fn a_roll_by_age_of_an_idle_log_leaves_no_file_open() {
+    let volume = GatedVolume::default();
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    let partition = node.open_with(0, |spec| spec.settings.segment_max_age = Some(Duration::from_secs(1)));
+    partition.publish_and_wait("a", AckPolicy::All).await.unwrap();
+    node.advance(Duration::from_secs(60));
+    partition.settle().await;
+    let before = volume.created_files();
+    node.advance(Duration::from_secs(300));
+    partition.settle().await;
+    assert!(volume.created_files() > before, "it rolled");
+    assert_eq!(volume.open_files(), 0);
+}
+
+#[tokio::test]
 async fn a_slow_subscriber_whose_records_went_goes_on_at_the_oldest() {
     let node = Node::in_memory();
     let partition = node.open_with(0, |spec| {

@@ -40,7 +40,7 @@ fn check(bytes: &Bytes) {
 /// A builder given the records of a batch without gaps writes the bytes they were read from.
 fn check_that_dense_records_have_one_encoding(batch: &Batch, records: &[Record]) {
     let header = batch.header();
-    let is_dense = header.record_count == header.last_offset_delta + 1;
+    let is_dense = u64::from(header.record_count) == u64::from(header.last_offset_delta) + 1;
     let is_as_built = (0..).zip(records).all(|(index, record)| {
         record.offset == header.base_offset.plus(index)
             && record.time.since(header.append_time).as_nanos() == u128::from(index)

@@ -3,12 +3,11 @@
 
 use std::sync::Arc;
 
-use liftbridge_metadata_raft::{
-    Command, LogIndex, Metadata, PROPOSALS_WAITING_MAX, ProposalReply, ProposeError, Unavailable,
-};
-use tokio::sync::{Semaphore, oneshot, watch};
+use liftbridge_metadata_raft::{Command, Metadata, PROPOSALS_WAITING_MAX, ProposalReply, ProposeError, Unavailable};
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::errors::MetadataUnavailable;
+use crate::progress::Progress;
 
 /// The way to an agreement.
 #[derive(Debug)]
@@ -16,12 +15,12 @@ pub(crate) struct Agreement {
     metadata: Metadata,
     /// As many proposals as the metadata lets wait, so that one more waits here instead of being refused there.
     room: Arc<Semaphore>,
-    carried_out: watch::Receiver<LogIndex>,
+    carried_out: Progress,
 }
 
 impl Agreement {
     /// An agreement over `metadata`, of which `carried_out` says how far this node is.
-    pub(crate) fn new(metadata: Metadata, carried_out: watch::Receiver<LogIndex>) -> Self {
+    pub(crate) fn new(metadata: Metadata, carried_out: Progress) -> Self {
         Self { metadata, room: Arc::new(Semaphore::new(PROPOSALS_WAITING_MAX)), carried_out }
     }
 
@@ -39,8 +38,7 @@ impl Agreement {
         });
         self.metadata.propose(command, reply);
         let index = receiver.await.map_err(closed)??;
-        let mut carried_out = self.carried_out.clone();
-        carried_out.wait_for(|done| *done >= index).await.map_err(|_| Unavailable::Closed)?;
+        self.carried_out.reached(index).await.map_err(|_| Unavailable::Closed)?;
         Ok(())
     }
 }

@@ -9,12 +9,13 @@
 
 use std::sync::{Arc, Weak};
 
-use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, LogIndex, Stream};
-use tokio::sync::{mpsc, watch};
+use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, Stream};
+use tokio::sync::mpsc;
 
 use crate::directories;
 use crate::node::Node;
 use crate::partition::Completion;
+use crate::progress::ProgressReporter;
 use crate::streams_here::LocalPartition;
 
 /// Carries out what is agreed on.
@@ -23,7 +24,7 @@ pub(crate) struct Follower {
     /// Not owned: the follower ends when the broker is gone.
     node: Weak<Node>,
     applied: mpsc::Receiver<Applied>,
-    carried_out: watch::Sender<LogIndex>,
+    carried_out: ProgressReporter,
     /// `false` once files could not be removed. From then on nothing is reported to the metadata, so that no snapshot
     /// forgets them and the next start tries again; this node goes on.
     files_in_step: bool,
@@ -34,7 +35,7 @@ impl Follower {
     pub(crate) fn new(
         node: &Arc<Node>,
         applied: mpsc::Receiver<Applied>,
-        carried_out: watch::Sender<LogIndex>,
+        carried_out: ProgressReporter,
         files_in_step: bool,
     ) -> Self {
         Self { node: Arc::downgrade(node), applied, carried_out, files_in_step }
@@ -50,7 +51,7 @@ impl Follower {
             if self.files_in_step {
                 node.metadata.carried_out(index);
             }
-            self.carried_out.send_replace(index);
+            self.carried_out.report(index);
         }
     }
 

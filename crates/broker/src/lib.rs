@@ -14,6 +14,7 @@ mod follow_metadata;
 mod metrics;
 mod node;
 mod partition;
+mod progress;
 mod publish;
 mod publish_reply;
 mod requests;

@@ -16,7 +16,7 @@ use liftbridge_metadata_raft::{
     Applied, Command, DeletedStream, Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Recovery, RegisterBroker, Stream,
 };
 use liftbridge_types::BrokerId;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::agreement::Agreement;
@@ -26,6 +26,7 @@ use crate::directories;
 use crate::follow_metadata::Follower;
 use crate::node::Node;
 use crate::partition::PartitionHost;
+use crate::progress::Progress;
 use crate::server_id;
 use crate::shutdown::Life;
 use crate::streams_here::StreamsHere;
@@ -47,14 +48,14 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let opened = tokio::task::spawn_blocking(move || open_volume(&for_opening, deliver)).await;
     let opened = opened.map_err(|error| StartError::Metadata { reason: error.to_string() })??;
     let Opened { id, metadata, recovery, files_in_step } = opened;
-    let (carried_out, watched) = watch::channel(recovery.index);
+    let (carried_out, progress) = Progress::starting_at(recovery.index);
     let node = Arc::new(Node {
         id: id.clone(),
         volume: Arc::clone(&config.volume),
         stream_defaults: config.stream_defaults.clone(),
         host: PartitionHost::start(&config, Arc::clone(&clock)),
         clock,
-        agreement: Agreement::new(metadata.clone(), watched),
+        agreement: Agreement::new(metadata.clone(), progress),
         metadata,
         streams: StreamsHere::default(),
         subjects: Subjects::new(),

@@ -3,6 +3,8 @@
 //! Compare within one run only: `append/log` with `append/bare`, `read/*` with `read/bare`. Nothing here syncs; what a
 //! sync costs is the device's, and how often one is paid for is measured on the whole server.
 
+#![expect(clippy::disallowed_methods, reason = "a bench measures real time")]
+
 use std::fs::File;
 use std::hint::black_box;
 use std::os::unix::fs::FileExt;

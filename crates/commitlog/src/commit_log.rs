@@ -46,6 +46,7 @@ pub struct CommitLog {
     high_watermark_found: Offset,
     /// What the checkpoint on disk says: its recovery offset and high watermark.
     checkpointed: Option<(Offset, Offset)>,
+    bytes_since_checkpoint: u64,
     /// Files let go of and not yet unlinked.
     released: Vec<String>,
     failed: Option<String>,
@@ -78,6 +79,7 @@ impl CommitLog {
             newest_time: recovered.newest_time,
             high_watermark_found: recovered.high_watermark,
             checkpointed: None,
+            bytes_since_checkpoint: 0,
             released: Vec::new(),
             failed: None,
         };

@@ -24,6 +24,9 @@ pub struct LogOptions {
     pub segment_age_max: Option<Duration>,
     /// A sparse index entry is made about every so many bytes.
     pub index_interval_bytes: u32,
+    /// [`CommitLog::maybe_checkpoint`](crate::CommitLog::maybe_checkpoint) writes a checkpoint once so many bytes were appended
+    /// since the last one: about as many are scanned when the log is opened after a crash.
+    pub checkpoint_interval_bytes: u64,
     /// Newest batches kept in memory for readers near the end, in bytes; 0 = none.
     pub tail_bytes_max: usize,
     /// When appends are forced to the medium.
@@ -38,6 +41,7 @@ impl Default for LogOptions {
             segment_bytes_max: 256 * 1024 * 1024,
             segment_age_max: None,
             index_interval_bytes: 4096,
+            checkpoint_interval_bytes: 32 * 1024 * 1024,
             tail_bytes_max: 1024 * 1024,
             sync: SyncPolicy::Commit,
             retention: RetentionLimits::default(),

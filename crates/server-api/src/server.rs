@@ -138,3 +138,8 @@ async fn keep_up(page: MetricsPage, lifetime: Lifetime) {
         page.run_upkeep();
     }
 }
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

@@ -181,6 +181,7 @@ fn options(dice: &mut Dice) -> LogOptions {
         segment_bytes_max: 500 + dice.below(4000),
         segment_age_max: some(dice, 5).map(Duration::from_secs),
         index_interval_bytes: 100 + u32::try_from(dice.below(400)).expect("it is small"),
+        checkpoint_interval_bytes: 200 + dice.below(8000),
         tail_bytes_max: dice.index(3000),
         sync: if dice.percent(85) { SyncPolicy::Commit } else { SyncPolicy::Never },
         retention: RetentionLimits {

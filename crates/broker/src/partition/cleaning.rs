@@ -20,7 +20,19 @@ impl Partition {
             core.sync_scheduled = true;
             self.host.upkeep.schedule(interval, Duty::Sync, Arc::downgrade(self));
         }
+        self.maybe_checkpoint(core);
         self.plan_cleaning(core);
+    }
+
+    /// Bounds what the next open has to scan after a crash. A failure costs that open time; one that matters more meets the
+    /// next append too.
+    fn maybe_checkpoint(&self, core: &mut Core) {
+        if let State::Open(open) = &mut core.state
+            && let Err(error) = open.log.maybe_checkpoint(open.leader.high_watermark())
+        {
+            tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
+                "could not write a checkpoint: trying again with the next append");
+        }
     }
 
     /// Has the log cleaned after the interval, if there is anything that could ever go.

@@ -80,13 +80,6 @@ impl ReadRange {
             Self::Reverse { end, lowest } => end <= lowest,
         }
     }
-
-    fn wants(&self, offset: Offset) -> bool {
-        match *self {
-            Self::Forward { next, .. } => offset >= next,
-            Self::Reverse { end, .. } => offset < end,
-        }
-    }
 }
 
 /// Batches read and not yet delivered, in the order they will be.
@@ -131,7 +124,7 @@ impl Chunk {
         Self { span, reverse, batches: batches.into(), current: None }
     }
 
-    /// The next records, and what of the range is left behind them; empty when the chunk is used up.
+    /// The next records; empty when the chunk is used up. The range passes each batch as its last record goes out.
     ///
     /// # Errors
     /// When a batch holds something no writer produces, though its checksums are right.
@@ -140,9 +133,8 @@ impl Chunk {
         let mut bytes = 0;
         while delivery.len() < DELIVERY_RECORDS_MAX && bytes < DELIVERY_BYTES_TARGET {
             let Some(record) = self.next_record(range)? else { break };
-            if self.span.contains(&record.offset) && range.wants(record.offset) {
+            if self.span.contains(&record.offset) {
                 bytes += record_bytes(&record);
-                range.pass(&(record.offset..record.offset.next()));
                 delivery.push(record);
             }
         }

@@ -1,7 +1,6 @@
 //! The partition as a whole, on volumes in memory, with a clock that moves when it is told to.
 
 mod lifecycle;
-mod measure;
 mod publishing;
 mod reading;
 mod upkeep;

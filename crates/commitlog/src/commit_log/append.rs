@@ -127,6 +127,7 @@ impl CommitLog {
         });
         self.epochs_dirty |= self.epochs.note(header.leader_epoch, header.base_offset);
         self.newest_time = Some(header.latest_time());
+        self.bytes_since_checkpoint += bytes.len() as u64;
         if bytes.len() <= self.options.tail_bytes_max {
             let batch = Batch::from_sealed(header, Bytes::copy_from_slice(bytes));
             self.shared.tail.write().push(batch, self.options.tail_bytes_max);

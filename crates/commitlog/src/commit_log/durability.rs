@@ -97,6 +97,17 @@ impl CommitLog {
         self.write_checkpoint(high_watermark)
     }
 
+    /// Does what [`CommitLog::checkpoint`] does once enough was appended since the last one.
+    ///
+    /// # Errors
+    /// When the storage fails.
+    pub fn maybe_checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
+        if self.bytes_since_checkpoint < self.options.checkpoint_interval_bytes {
+            return Ok(());
+        }
+        self.checkpoint(high_watermark)
+    }
+
     /// Syncs and writes a checkpoint.
     pub(super) fn write_checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         self.sync()?;
@@ -113,6 +124,7 @@ impl CommitLog {
         };
         checkpoint.write(self.storage())?;
         self.checkpointed = Some((self.log_end(), high_watermark));
+        self.bytes_since_checkpoint = 0;
         Ok(())
     }
 

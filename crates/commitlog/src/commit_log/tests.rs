@@ -378,6 +378,23 @@ fn a_parked_log_holds_nothing_and_goes_on() {
 }
 
 #[test]
+fn a_checkpoint_comes_due_by_bytes_and_spares_the_next_open_a_scan() {
+    let storage = memory();
+    let options = LogOptions { checkpoint_interval_bytes: 300, segment_bytes_max: 1 << 20, ..small() };
+    let mut log = open(&storage, options);
+    fill(&mut log, 2, 1);
+    log.maybe_checkpoint(Offset::new(2)).unwrap();
+    assert!(storage.open("checkpoint").is_err());
+    fill(&mut log, 20, 1);
+    log.maybe_checkpoint(Offset::new(20)).unwrap();
+    assert!(storage.open("checkpoint").is_ok());
+    drop(log);
+    let (log, report) = CommitLog::open(storage, options).unwrap();
+    assert!(report.clean, "{report:?}");
+    assert_eq!(read(&log.view(), 0, 100, 100), numbered(0..20));
+}
+
+#[test]
 fn a_deleted_log_tells_its_readers() {
     let mut log = open(&memory(), small());
     fill(&mut log, 10, 1);

@@ -16,11 +16,6 @@ pub(crate) use metadata::{broker, partition, stream, unknown_group, unknown_stre
 pub(crate) use publish::{ReplyTo, ack, nack, publish, publish_to_subject};
 pub(crate) use subscribe::{Envelope, subscribe};
 
-/// The header a subscriber finds the literal subject of a message under.
-const SUBJECT_HEADER: &str = "subject";
-/// The header a subscriber finds the reply subject of a message under.
-const REPLY_HEADER: &str = "reply";
-
 /// A request that means nothing, whatever the server's state.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub(crate) enum InvalidRequest {

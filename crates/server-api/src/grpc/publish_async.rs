@@ -179,6 +179,3 @@ impl fmt::Debug for Answers {
         f.debug_struct("Answers").field("window", &self.window.available_permits()).finish_non_exhaustive()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -27,6 +27,10 @@ async fn thousands_of_idle_partitions_hold_no_file() {
     partitions[3].settle().await;
     assert_eq!(volume.open_files(), 0);
     assert_eq!(partitions[3].publish_and_wait("c", AckPolicy::All).await.unwrap().offset, Offset::new(2));
+    assert_eq!(volume.open_files(), 1);
+    node.advance(Duration::from_secs(20));
+    partitions[3].settle().await;
+    assert_eq!(volume.open_files(), 0, "it is parked again and again");
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use liftbridge_broker::{Acked, Publish, PublishToSubject};
 use liftbridge_proto::api::{self, PublishRequest, PublishToSubjectRequest};
 use liftbridge_types::{AckPolicy, Header, Message};
 
-use super::{InvalidRequest, REPLY_HEADER, SUBJECT_HEADER};
+use super::InvalidRequest;
 
 /// What an answer repeats of the request, for the publisher to recognise it by.
 #[derive(Clone, Debug, Default)]
@@ -57,13 +57,10 @@ fn message(key: Bytes, value: Bytes, headers: HashMap<String, Bytes>) -> Message
     Message { key: Some(key).filter(|key| !key.is_empty()), value, headers: sorted(headers) }
 }
 
-/// Headers by name, so that equal messages are stored as equal bytes, and without those only the server may set.
+/// Headers by name, so that equal messages are stored as equal bytes.
 fn sorted(headers: HashMap<String, Bytes>) -> Vec<Header> {
-    let mut headers: Vec<Header> = headers
-        .into_iter()
-        .filter(|(name, _)| name != SUBJECT_HEADER && name != REPLY_HEADER)
-        .map(|(name, value)| Header { name: name.into(), value })
-        .collect();
+    let mut headers: Vec<Header> =
+        headers.into_iter().map(|(name, value)| Header { name: name.into(), value }).collect();
     headers.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     headers
 }
@@ -114,8 +111,8 @@ mod tests {
     }
 
     #[test]
-    fn headers_are_sorted_and_cannot_pretend_a_subject() {
-        let headers = ["b", "subject", "a", "reply"].map(|name| (name.to_owned(), Bytes::from_static(b"x")));
+    fn headers_are_stored_by_name() {
+        let headers = ["b", "a"].map(|name| (name.to_owned(), Bytes::from_static(b"x")));
         let wire = PublishRequest { headers: headers.into(), ..PublishRequest::default() };
         let (publish, _) = publish(wire).unwrap();
         assert_eq!(publish.message.headers, [header("a", "x"), header("b", "x")]);

@@ -8,7 +8,12 @@ use liftbridge_broker::{PartitionRoute, Record, StartPosition, StopPosition, Sub
 use liftbridge_proto::api::{self, SubscribeRequest};
 use liftbridge_types::Timestamp;
 
-use super::{InvalidRequest, REPLY_HEADER, SUBJECT_HEADER};
+use super::InvalidRequest;
+
+/// The header a subscriber finds the literal subject of a message under.
+const SUBJECT_HEADER: &str = "subject";
+/// The header a subscriber finds the reply subject of a message under.
+const REPLY_HEADER: &str = "reply";
 
 /// The domain's form of a subscription.
 pub(crate) fn subscribe(wire: SubscribeRequest) -> Result<Subscribe, InvalidRequest> {
@@ -65,7 +70,7 @@ impl Envelope {
     /// The wire form of a stored record.
     ///
     /// Every message gets the headers `subject` and `reply`. A record stores them only where they differ from the
-    /// partition's own subject and from nothing, which publishers cannot fake: theirs are dropped on the way in.
+    /// partition's own subject and from nothing; those that publishers made up are never stored.
     pub(crate) fn message(&self, record: Record) -> api::Message {
         let mut headers = HashMap::with_capacity(record.headers.len() + 2);
         headers.insert(SUBJECT_HEADER.to_owned(), self.subject.clone());

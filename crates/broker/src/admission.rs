@@ -52,3 +52,47 @@ impl Admission {
         (self.limit as usize).saturating_sub(self.free.available_permits())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    async fn try_acquire(admission: &Admission, payload_bytes: usize) -> Option<AdmissionPermit> {
+        tokio::time::timeout(Duration::ZERO, admission.acquire(payload_bytes)).await.ok()
+    }
+
+    #[tokio::test]
+    async fn publishers_beyond_the_bound_wait_until_bytes_are_given_back() {
+        let admission = Admission::new(10_000);
+        let first = try_acquire(&admission, 6_000).await;
+        assert!(first.is_some());
+        assert!(try_acquire(&admission, 6_000).await.is_none());
+        assert_eq!(admission.waiting_bytes(), 6_000 + PROPOSAL_OVERHEAD_BYTES, "who gave up has taken nothing");
+        drop(first);
+        assert_eq!(admission.waiting_bytes(), 0);
+        assert!(try_acquire(&admission, 6_000).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn a_message_larger_than_the_bound_gets_through_alone() {
+        let admission = Admission::new(10_000);
+        let small = try_acquire(&admission, 1).await;
+        assert!(try_acquire(&admission, 1_000_000).await.is_none());
+        drop(small);
+        let large = try_acquire(&admission, 1_000_000).await;
+        assert!(large.is_some());
+        assert!(try_acquire(&admission, 1).await.is_none());
+    }
+
+    #[tokio::test]
+    async fn empty_messages_are_not_free() {
+        let admission = Admission::new(10 * PROPOSAL_OVERHEAD_BYTES);
+        let mut held = Vec::new();
+        while let Some(permit) = try_acquire(&admission, 0).await {
+            held.push(permit);
+        }
+        assert_eq!(held.len(), 10);
+    }
+}

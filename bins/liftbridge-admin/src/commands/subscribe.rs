@@ -4,7 +4,8 @@
 use futures_util::StreamExt;
 use futures_util::stream::select_all;
 use liftbridge_client::{
-    CallError, Client, Code, PartitionId, ReceivedMessage, Start, Stop, Subscribe, SubscribeError, Subscription,
+    CallError, Client, Code, Offset, PartitionId, PartitionInfoError, ReceivedMessage, Start, Stop, Subscribe,
+    SubscribeError, Subscription,
 };
 
 use crate::arguments::ConnectionArguments;
@@ -26,15 +27,15 @@ pub(crate) struct SubscribeArguments {
     /// Where to begin: earliest, latest, new, offset:N, time:RFC3339 or time:NANOSECONDS. Default: earliest; with --reverse, latest.
     #[arg(long, value_parser = values::start, value_name = "POSITION")]
     from: Option<Start>,
-    /// Where to end: latest, offset:N, time:RFC3339 or time:NANOSECONDS. Default: the newest message there is now; with --reverse,
-    /// the oldest.
+    /// Where to end: latest, offset:N, time:RFC3339 or time:NANOSECONDS. Default: the newest message there is now; with --follow,
+    /// never; with --reverse, the oldest.
     #[arg(long, value_parser = values::stop, value_name = "POSITION")]
     to: Option<Stop>,
     /// From newer to older.
     #[arg(long, conflicts_with = "follow")]
     reverse: bool,
-    /// Go on with what is published from now on.
-    #[arg(long, conflicts_with = "to")]
+    /// Wait for what is still to be published, up to the position of --to if there is one.
+    #[arg(long)]
     follow: bool,
     /// Wake paused partitions.
     #[arg(long)]
@@ -115,13 +116,11 @@ async fn write_all(
 
 impl SubscribeArguments {
     /// Begins to read a partition; `None` when it has nothing between the positions asked for.
-    async fn begin(&self, client: &Client, partition: PartitionId) -> Result<Option<Subscription>, SubscribeError> {
+    async fn begin(&self, client: &Client, partition: PartitionId) -> Result<Option<Subscription>, Failure> {
         let from_default = if self.reverse { Start::Latest } else { Start::Earliest };
-        let to_default = if self.follow || self.reverse { Stop::OnCancel } else { Stop::Latest };
-        let mut subscribe = Subscribe::new(&self.stream)
-            .partition(partition)
-            .start(self.from.unwrap_or(from_default))
-            .stop(self.to.unwrap_or(to_default));
+        let start = self.from.unwrap_or(from_default);
+        let Some(stop) = self.stop(client, partition).await? else { return Ok(None) };
+        let mut subscribe = Subscribe::new(&self.stream).partition(partition).start(start).stop(stop);
         if self.reverse {
             subscribe = subscribe.reverse();
         }
@@ -134,26 +133,27 @@ impl SubscribeArguments {
         match client.subscribe(subscribe).await {
             Ok(subscription) => Ok(Some(subscription)),
             Err(SubscribeError::NothingToRead { .. }) => Ok(None),
-            Err(SubscribeError::Call(error)) if self.is_empty_range(&error) => Ok(None),
-            Err(error) => Err(error),
+            Err(SubscribeError::Call(error)) if is_empty_range(&error, start, stop) => Ok(None),
+            Err(error) => Err(error.into()),
         }
     }
 
-    /// Whether a refusal only says that this partition has nothing in a range that is legal in itself: servers compute both
-    /// ends first and find the end before the beginning.
-    fn is_empty_range(&self, error: &CallError) -> bool {
-        let both_offsets = matches!((self.from, self.to), (Some(Start::Offset(_)), Some(Stop::Offset(_))));
-        match error.code {
-            Code::InvalidArgument => error.message.starts_with("Stop offset is before start offset") && !both_offsets,
-            Code::Internal => {
-                let lookup = error.message.strip_prefix("Failed to lookup offset for timestamp: ");
-                lookup.is_some_and(|reason| {
-                    reason == "timestamp is before the beginning of the log"
-                        || reason == "log is empty"
-                        || reason.ends_with("EOF")
-                })
+    /// Where to end; `None` when the partition is empty. Without --follow nothing that is still to come is waited for.
+    async fn stop(&self, client: &Client, partition: PartitionId) -> Result<Option<Stop>, Failure> {
+        match self.to {
+            None if self.follow || self.reverse => Ok(Some(Stop::OnCancel)),
+            None => Ok(Some(Stop::Latest)),
+            Some(Stop::Offset(last)) if !self.follow && !self.reverse => {
+                let end = match client.fetch_partition_metadata(&self.stream, partition).await {
+                    Ok(info) => info.high_watermark,
+                    // A paused partition has nobody to ask. Subscribing says so, or wakes it.
+                    Err(PartitionInfoError::NotLeader { .. }) => return Ok(Some(Stop::Latest)),
+                    Err(error) => return Err(error.into()),
+                };
+                let stop = if last < end { Stop::Offset(last) } else { Stop::Latest };
+                Ok((end > Offset::ZERO).then_some(stop))
             }
-            _ => false,
+            Some(stop) => Ok(Some(stop)),
         }
     }
 
@@ -166,5 +166,23 @@ impl SubscribeArguments {
             Format::Json => output.json(&view),
             Format::Table => output.line(&view.text()),
         }
+    }
+}
+
+/// Whether a refusal only says that a partition has nothing in a range that is legal in itself: servers compute both ends first
+/// and may find the end before the beginning.
+fn is_empty_range(error: &CallError, start: Start, stop: Stop) -> bool {
+    let is_callers_mistake = matches!((start, stop), (Start::Offset(_), Stop::Offset(_)));
+    match error.code {
+        Code::InvalidArgument => error.message.starts_with("Stop offset is before start offset") && !is_callers_mistake,
+        Code::Internal => {
+            let lookup = error.message.strip_prefix("Failed to lookup offset for timestamp: ");
+            lookup.is_some_and(|reason| {
+                reason == "timestamp is before the beginning of the log"
+                    || reason == "log is empty"
+                    || reason.ends_with("EOF")
+            })
+        }
+        _ => false,
     }
 }

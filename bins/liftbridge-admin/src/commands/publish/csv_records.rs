@@ -11,35 +11,32 @@ use crate::failure::Failure;
 /// The records after the header row. Blank lines between records are left out.
 pub(super) struct CsvRecords<R> {
     lines: Lines<R>,
+    fields: Fields,
     key_column: Option<usize>,
 }
 
 impl<R: BufRead> CsvRecords<R> {
     /// Reads the header row and finds the key's column in it.
     pub(super) fn new(mut lines: Lines<R>, key_column: Option<&str>) -> Result<Self, Failure> {
-        let header = match next_record(&mut lines)? {
-            Some(record) => fields(&record).map_err(|error| lines.bad_input(error.to_string()))?,
-            None => return Err(lines.bad_input("there is no header row".to_owned())),
+        let Some(header) = next_record(&mut lines)? else {
+            return Err(lines.bad_input("there is no header row".to_owned()));
         };
-        let position = |name: &str| {
-            let found = header.iter().position(|field| field == name.as_bytes());
-            found.ok_or_else(|| {
-                let known: Vec<_> = header.iter().map(|name| String::from_utf8_lossy(name)).collect();
-                lines.bad_input(format!("there is no column `{name}`, only {}", known.join(", ")))
-            })
+        let mut fields = Fields::new();
+        let names: Vec<_> = fields.of(&header).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+        let position = |column: &str| {
+            let found = names.iter().position(|name| name == column);
+            found.ok_or_else(|| lines.bad_input(format!("there is no column `{column}`, only {}", names.join(", "))))
         };
         let key_column = key_column.map(position).transpose()?;
-        Ok(Self { lines, key_column })
+        Ok(Self { lines, fields, key_column })
     }
 
-    fn entry(&self, record: Vec<u8>) -> Result<Entry, Failure> {
+    fn entry(&mut self, record: Vec<u8>) -> Result<Entry, Failure> {
         let key = match self.key_column {
             None => None,
             Some(column) => {
-                let fields = fields(&record).map_err(|error| self.lines.bad_input(error.to_string()))?;
-                let key =
-                    fields.get(column).ok_or_else(|| self.lines.bad_input("the key's column is missing".to_owned()))?;
-                Some(Bytes::copy_from_slice(key))
+                let key = self.fields.of(&record).nth(column).map(Bytes::copy_from_slice);
+                Some(key.ok_or_else(|| self.lines.bad_input("the key's column is missing".to_owned()))?)
             }
         };
         Ok(Entry { key, value: record.into() })
@@ -82,9 +79,29 @@ fn next_record<R: BufRead>(lines: &mut Lines<R>) -> Result<Option<Vec<u8>>, Fail
     if is_quoted { Err(lines.bad_input("a quote is not closed".to_owned())) } else { Ok(None) }
 }
 
-fn fields(record: &[u8]) -> Result<csv::ByteRecord, csv::Error> {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(record);
-    let mut fields = csv::ByteRecord::new();
-    reader.read_byte_record(&mut fields)?;
-    Ok(fields)
+/// Takes records apart, with memory that is used again.
+struct Fields {
+    reader: csv_core::Reader,
+    text: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Fields {
+    fn new() -> Self {
+        Self { reader: csv_core::Reader::new(), text: Vec::new(), ends: Vec::new() }
+    }
+
+    /// The fields of one whole record, without their quotes.
+    fn of(&mut self, record: &[u8]) -> impl Iterator<Item = &[u8]> {
+        self.reader.reset();
+        // Unquoting never adds a byte, and there is a comma between any two fields.
+        self.text.resize(record.len(), 0);
+        self.ends.resize(record.iter().filter(|&&byte| byte == b',').count() + 1, 0);
+        let (_, _, written, found) = self.reader.read_record(record, &mut self.text, &mut self.ends);
+        // The empty input says that the record ends here.
+        let (_, _, _, last) = self.reader.read_record(&[], &mut self.text[written..], &mut self.ends[found..]);
+        let mut start = 0;
+        let text = &self.text;
+        self.ends[..found + last].iter().map(move |&end| &text[std::mem::replace(&mut start, end)..end])
+    }
 }

@@ -58,6 +58,8 @@ fn a_line_of_the_largest_size_is_taken_and_a_longer_one_is_not() {
 fn csv_records_stand_as_they_are_with_the_key_of_their_column() {
     check_csv("origin,temp\nJFK,1\n\nEWR,2\n", Some("origin"), &[(Some("JFK"), "JFK,1"), (Some("EWR"), "EWR,2")]);
     check_csv("origin,temp\nJFK,1\n", None, &[(None, "JFK,1")]);
+    check_csv("a,b,c\n1,,\n,,3\n", Some("c"), &[(Some(""), "1,,"), (Some("3"), ",,3")]);
+    check_csv("a\n\"\"\nx\n", Some("a"), &[(Some(""), "\"\""), (Some("x"), "x")]);
     let quoted = "origin,note\n\"J,\"\"FK\",\"two\nlines\"\nEWR,x";
     check_csv(quoted, Some("origin"), &[(Some("J,\"FK"), "\"J,\"\"FK\",\"two\nlines\""), (Some("EWR"), "EWR,x")]);
 }

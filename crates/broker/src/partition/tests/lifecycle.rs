@@ -8,6 +8,7 @@ use crate::errors::{PublishError, SubscribeError, SubscriptionEnd};
 use crate::partition::RunState;
 use crate::partition::testing::{Answer, GatedVolume, Node, PartitionTesting, spec};
 use crate::requests::{StartPosition, StopPosition};
+use crate::workers::{Abandoned, Job};
 
 #[tokio::test]
 async fn a_paused_partition_closes_its_files_and_ends_its_readers() {
@@ -159,6 +160,18 @@ async fn a_log_that_cannot_be_opened_makes_its_partition_offline_and_no_other() 
     let refused = bad.subscribe(StartPosition::Earliest, StopPosition::OnCancel, false).await;
     assert!(matches!(refused, Err(SubscribeError::Reader { .. })));
     assert!(good.publish_and_wait("a", AckPolicy::All).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_bug_in_one_turn_costs_one_partition() {
+    let node = Node::in_memory();
+    let (bad, good) = (node.open(0), node.open(1));
+    bad.publish_and_wait("committed", AckPolicy::All).await.unwrap();
+    Arc::clone(&bad).abandon(Abandoned::Panicked);
+    assert!(matches!(bad.publish_and_wait("a", AckPolicy::All).await, Err(PublishError::Offline { .. })));
+    assert!(good.publish_and_wait("a", AckPolicy::All).await.is_ok());
+    let mut subscription = bad.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert_eq!(subscription.next().await.unwrap()[0].value, "committed");
 }
 
 #[tokio::test]

@@ -144,6 +144,30 @@ async fn a_slow_subscriber_whose_records_went_goes_on_at_the_oldest() {
 }
 
 #[tokio::test]
+async fn a_subscriber_whose_every_record_went_waits_for_the_next_one() {
+    let node = Node::in_memory();
+    let partition = node.open_with(0, |spec| {
+        spec.settings.retention_max_age = Some(Duration::from_secs(1));
+        spec.settings.cleaner_interval = Duration::from_secs(60);
+    });
+    let mut forward = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    for _ in 0..5 {
+        partition.publish_and_wait("a", AckPolicy::All).await.unwrap();
+    }
+    let mut reverse = partition.subscribe(StartPosition::Latest, StopPosition::OnCancel, true).await.unwrap();
+    for _ in 0..3 {
+        node.advance(Duration::from_secs(60));
+        partition.settle().await;
+    }
+    assert_eq!(partition.status().log_start, Offset::new(5));
+    assert_eq!(reverse.next().await, Err(crate::errors::SubscriptionEnd::StopReached));
+    // Long enough for it to find nothing left; were it too short, the test would only prove less.
+    assert!(tokio::time::timeout(Duration::from_millis(50), forward.next()).await.is_err());
+    partition.publish_and_wait("b", AckPolicy::All).await.unwrap();
+    assert_eq!(forward.next().await.unwrap()[0].offset, Offset::new(5));
+}
+
+#[tokio::test]
 async fn a_batch_waits_for_company_until_its_time_is_over_or_it_is_full() {
     let volume = GatedVolume::default();
     let linger = Duration::from_millis(50);

@@ -49,7 +49,7 @@ pub(crate) enum Failure {
     Log(#[from] LogError),
     #[error("`{}` holds no log files; name the directory of one partition, such as DATA/streams/7-orders/0", path.display())]
     NoLogFiles { path: PathBuf },
-    #[error("{ranges} damaged ranges in `{}`", path.display())]
+    #[error("`{}` is damaged, in {ranges} places", path.display())]
     Damaged { path: PathBuf, ranges: usize },
     #[error("cannot write to standard output: {0}")]
     Output(#[from] io::Error),

@@ -70,6 +70,9 @@ async fn start_and_serve(config: Config) -> Result<(), StartError> {
         // Opening many partitions takes a while. What is interrupted now is what recovery is for.
         () = signals.stop() => return Ok(()),
     };
+    if let Some(configured) = config.server_id.as_ref().filter(|id| *id != broker.id()) {
+        warn!(stored = %broker.id(), %configured, "the server id this data directory was given first wins");
+    }
     server.serve(broker.clone(), Authorizer::allow_all()).await;
     announce(&config, &server, &broker);
     obey(&mut signals, tls.as_deref()).await;

@@ -22,13 +22,9 @@ pub(crate) fn load_or_create(volume: &dyn Volume, configured: &BrokerId) -> Resu
         return Ok(configured.clone());
     };
     let id = text.strip_suffix('\n').and_then(|line| BrokerId::new(line).ok());
-    let id = id.ok_or_else(|| StartError::Storage {
+    id.ok_or_else(|| StartError::Storage {
         reason: format!("the file `{FILE}` is damaged: write this server's id into it, as one line"),
-    })?;
-    if id != *configured {
-        tracing::warn!(stored = %id, %configured, "the stored server id wins over the configured one");
-    }
-    Ok(id)
+    })
 }
 
 fn read(root: &dyn Storage) -> io::Result<Option<String>> {

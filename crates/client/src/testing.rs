@@ -171,6 +171,37 @@ impl MockBroker {
     }
 }
 
+/// A wire between clients and a broker that can be cut, as when the broker is killed.
+pub(crate) struct Wire {
+    connections: Arc<Mutex<Vec<tokio::task::AbortHandle>>>,
+}
+
+impl Wire {
+    /// Puts itself between the broker and its clients, in the cluster's metadata too.
+    pub(crate) async fn to(broker: &mut MockBroker) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let target = std::mem::replace(&mut broker.address, listener.local_addr().unwrap());
+        for known in broker.cluster().brokers.iter_mut().filter(|known| known.port == i32::from(target.port())) {
+            known.port = broker.address.port().into();
+        }
+        let wire = Self { connections: Arc::default() };
+        let connections = Arc::clone(&wire.connections);
+        tokio::spawn(async move {
+            while let Ok((mut near, _)) = listener.accept().await {
+                let mut far = tokio::net::TcpStream::connect(target).await.unwrap();
+                let copy = tokio::spawn(async move { tokio::io::copy_bidirectional(&mut near, &mut far).await });
+                connections.lock().push(copy.abort_handle());
+            }
+        });
+        wire
+    }
+
+    /// Cuts every connection there is; new ones can be made.
+    pub(crate) fn cut(&self) {
+        self.connections.lock().drain(..).for_each(|connection| connection.abort());
+    }
+}
+
 /// A message as brokers deliver it.
 pub(crate) fn message(offset: i64, value: &'static str) -> wire::Message {
     wire::Message {

@@ -95,10 +95,7 @@ impl Model {
     }
 
     /// The records that should be in a range, ascending.
-    pub(super) fn range(
-        &self,
-        offsets: Range<Offset>,
-    ) -> impl DoubleEndedIterator<Item = (Offset, &Kept)> + use<'_> {
+    pub(super) fn range(&self, offsets: Range<Offset>) -> impl DoubleEndedIterator<Item = (Offset, &Kept)> + use<'_> {
         let offsets = offsets.start..offsets.end.max(offsets.start);
         self.records.range(offsets).map(|(offset, kept)| (*offset, kept))
     }

@@ -17,9 +17,9 @@ async fn readings_come_back_as_they_went_in_before_and_after_a_kill() {
     let weather = Weather::load(directory.path());
     let folder = directory.path().join("data");
     let server = Server::start(&folder).await;
-    admin(&server, &["streams", "create", "weather", "--partitions", "3"]).await.succeeded();
+    admin(&server, &["streams", "create", "--name", "weather", "--partitions", "3"]).await.succeeded();
     let file = weather.file.to_str().expect("a temporary path is text");
-    let publish = ["publish", "weather", "--csv", file, "--key-column", "origin", "--by-key", "--ack", "all"];
+    let publish = ["publish", "weather", "--file", file, "--csv", "--key-column", "origin", "--by-key", "--ack", "all"];
     admin(&server, &publish).await.succeeded();
 
     let before = check_readings(&weather, &server).await;

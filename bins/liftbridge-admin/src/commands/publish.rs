@@ -24,6 +24,7 @@ const ACKS_QUEUED_MAX: usize = 4096;
 
 #[derive(Debug, clap::Args)]
 #[command(
+    override_usage = "liftbridge-admin publish [OPTIONS] <STREAM> <MESSAGE|--stdin|--file <FILE>>",
     group = ArgGroup::new("source").required(true).args(["message", "stdin", "file"]),
     group = ArgGroup::new("placement").args(["partition", "by_key", "round_robin"])
 )]

@@ -144,16 +144,25 @@ impl SubscribeArguments {
             None if self.follow || self.reverse => Ok(Some(Stop::OnCancel)),
             None => Ok(Some(Stop::Latest)),
             Some(Stop::Offset(last)) if !self.follow && !self.reverse => {
-                let end = match client.fetch_partition_metadata(&self.stream, partition).await {
-                    Ok(info) => info.high_watermark,
-                    // A paused partition has nobody to ask. Subscribing says so, or wakes it.
-                    Err(PartitionInfoError::NotLeader { .. }) => return Ok(Some(Stop::Latest)),
-                    Err(error) => return Err(error.into()),
-                };
+                let end = self.high_watermark(client, partition).await?;
                 let stop = if last < end { Stop::Offset(last) } else { Stop::Latest };
                 Ok((end > Offset::ZERO).then_some(stop))
             }
             Some(stop) => Ok(Some(stop)),
+        }
+    }
+
+    /// The offset after the newest committed message.
+    async fn high_watermark(&self, client: &Client, partition: PartitionId) -> Result<Offset, Failure> {
+        match client.fetch_partition_metadata(&self.stream, partition).await {
+            Ok(info) => Ok(info.high_watermark),
+            // Nobody leads a paused partition, but every broker that keeps it knows how far it got.
+            Err(error @ PartitionInfoError::NotLeader { .. }) => {
+                let metadata = client.fetch_metadata(&[&self.stream]).await?;
+                let info = metadata.streams.first().and_then(|stream| stream.partition(partition));
+                info.map(|info| info.high_watermark).ok_or_else(|| error.into())
+            }
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -24,14 +24,15 @@ pub struct CallError {
 
 impl CallError {
     pub(crate) fn from_status(address: &str, status: &Status) -> Self {
-        let timed_out = has_source::<tonic::TimeoutExpired>(status) || status.message() == "Timeout expired";
-        Self {
-            address: address.to_owned(),
-            // Tonic reports the expiry of a deadline on the client's side as a cancellation.
-            code: if timed_out { Code::DeadlineExceeded } else { status.code() },
-            message: describe(status),
-            never_sent: has_source::<tonic::ConnectError>(status),
-        }
+        let code = match status.source() {
+            // A broker said so.
+            None => status.code(),
+            // Nobody did: tonic made it up from what became of the connection, under codes that elsewhere mean other things.
+            Some(_) if has_source::<tonic::TimeoutExpired>(status) => Code::DeadlineExceeded,
+            Some(_) => Code::Unavailable,
+        };
+        let never_sent = has_source::<tonic::ConnectError>(status);
+        Self { address: address.to_owned(), code, message: describe(status), never_sent }
     }
 
     pub(crate) fn timed_out(address: &str, what: &'static str) -> Self {

@@ -5,7 +5,7 @@ use liftbridge_types::PartitionId;
 use tonic::Status;
 
 use super::*;
-use crate::testing::{MockBroker, ScriptedAck};
+use crate::testing::{MockBroker, ScriptedAck, Wire};
 
 fn partition(number: u32) -> PartitionId {
     PartitionId::new(number).unwrap()
@@ -148,6 +148,24 @@ async fn a_broken_stream_leaves_the_outcome_unknown_and_the_next_message_opens_a
     let error = client.publish("foo", Outgoing::new("first")).await.unwrap_err();
     assert!(matches!(error, PublishError::OutcomeUnknown { .. }), "{error}");
     client.publish("foo", Outgoing::new("second")).await.unwrap();
+    assert_eq!(broker.script().publish_streams, 2);
+}
+
+#[tokio::test]
+async fn a_cut_connection_leaves_the_outcome_unknown() {
+    let mut broker = broker_with_foo(1).await;
+    let wire = Wire::to(&mut broker).await;
+    let client = broker.client().await;
+    client.publish("foo", Outgoing::new("first")).await.unwrap();
+    broker.script().acks.push_back(ScriptedAck::Ignore);
+    let unanswered = client.producer().publish("foo", Outgoing::new("second")).await.unwrap();
+    while broker.script().published.len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    wire.cut();
+    let error = unanswered.await.unwrap_err();
+    assert!(matches!(error, PublishError::OutcomeUnknown { .. }), "{error}");
+    client.publish("foo", Outgoing::new("third")).await.unwrap();
     assert_eq!(broker.script().publish_streams, 2);
 }
 

@@ -6,7 +6,7 @@ use tonic::Status;
 
 use super::*;
 use crate::error::RouteError;
-use crate::testing::{MockBroker, message, open_read, read_ending};
+use crate::testing::{MockBroker, Wire, message, open_read, read_ending};
 
 async fn broker_with_foo() -> MockBroker {
     let broker = MockBroker::start().await;
@@ -202,6 +202,19 @@ async fn a_subscription_goes_on_after_its_last_message_when_the_server_goes_away
     let again = &script.subscribed[1];
     assert_eq!((again.start_position(), again.start_offset), (wire::StartPosition::Offset, 8));
     assert_eq!((again.stop_position(), again.stop_offset), (wire::StopPosition::StopOffset, 20));
+}
+
+#[tokio::test]
+async fn a_subscription_goes_on_when_its_connection_is_cut() {
+    let mut broker = broker_with_foo().await;
+    let wire = Wire::to(&mut broker).await;
+    broker.script().reads.push_back(open_read(vec![message(6, "a")]));
+    broker.script().reads.push_back(open_read(vec![message(7, "b")]));
+    let mut subscription = broker.client().await.subscribe(Subscribe::new("foo")).await.unwrap();
+    assert_eq!(next_value(&mut subscription).await, "a");
+    wire.cut();
+    assert_eq!(next_value(&mut subscription).await, "b");
+    assert_eq!(broker.script().subscribed[1].start_offset, 7);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use liftbridge_proto::api::ack::Error as AckError;
+use liftbridge_proto::api::api_client::ApiClient;
 use liftbridge_proto::api::publish_async_error::Code as AsyncCode;
 use liftbridge_proto::api::{
     AckPolicy, Consumer, CreateStreamRequest, DeleteStreamRequest, FetchCursorRequest, FetchMetadataRequest,
@@ -298,21 +299,25 @@ async fn stopping_ends_every_stream_with_unavailable() {
 
 #[tokio::test]
 async fn a_client_that_vanishes_leaves_nothing_behind() {
-    let mut fixture = Fixture::with_stream("foo").await;
-    let lifetime = fixture.server.lifetime.clone();
-    let messages = fixture.subscribe(from_earliest("foo")).await.unwrap();
-    let (_requests, sent) = mpsc::channel::<PublishRequest>(1);
-    let answers = fixture.client.publish_async(ReceiverStream::new(sent)).await.unwrap().into_inner();
-    let busy = lifetime.tasks.len();
-    drop((messages, answers));
-    let Fixture { server, broker, client, channel } = fixture;
-    drop((client, channel));
-    // Its connection and both of its calls.
-    while lifetime.tasks.len() > busy - 3 {
+    let fixture = Fixture::with_stream("foo").await;
+    let tasks = &fixture.server.lifetime.tasks;
+    let count_before = tasks.len();
+    let address = fixture.server.grpc_address();
+    // A client that lives elsewhere, so that it can end without a word.
+    let elsewhere = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let connected = elsewhere.spawn(async move {
+        let mut client = ApiClient::connect(format!("http://{address}")).await.unwrap();
+        let messages = client.subscribe(from_earliest("foo")).await.unwrap();
+        let answers = client.publish_async(tokio_stream::pending()).await.unwrap();
+        (client, messages, answers)
+    });
+    let connected = connected.await.unwrap();
+    assert_eq!(tasks.len(), count_before + 3, "a connection and two calls");
+    elsewhere.shutdown_background();
+    while tasks.len() > count_before {
         tokio::task::yield_now().await;
     }
-    broker.shutdown(liftbridge_broker::Shutdown::Fast).await;
-    server.stop(PATIENCE).await;
+    drop(connected);
 }
 
 #[tokio::test]

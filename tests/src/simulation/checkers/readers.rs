@@ -60,7 +60,9 @@ fn check_contents(model: &Model, offsets: Range<Offset>, found: &ReadBack) -> Ve
             (true, Some(_)) => return Err(format!("offset {offset} is read and reported as damaged")),
             (false, None) => return Err(format!("offset {offset} is passed over in silence")),
             (false, Some(range)) if model.may_be_damaged(offset, range) => {}
-            (false, Some(range)) => return Err(format!("offset {offset} is reported as damaged in {range:?}, and is not")),
+            (false, Some(range)) => {
+                return Err(format!("offset {offset} is reported as damaged in {range:?}, and is not"));
+            }
         }
     }
     Ok(())

@@ -31,7 +31,8 @@ async fn a_waiting_publisher_gets_the_ack_of_its_message() {
         let response = fixture.client.publish(waiting(request)).await.unwrap().into_inner();
         let ack = response.ack.expect("an ack");
         assert_eq!((response.async_error, response.correlation_id.as_str()), (None, ""));
-        assert_eq!((ack.stream.as_str(), ack.partition_subject.as_str()), ("acked", "acked.1"));
+        assert_eq!((ack.stream.as_str(), ack.partition_subject.as_str()), ("acked", "acked"), "the base subject");
+        assert_eq!(ack.msg_subject, "acked.1");
         assert_eq!((ack.ack_inbox.as_str(), ack.correlation_id.as_str()), ("my.inbox", "mine"));
         assert_eq!((ack.ack_policy(), ack.ack_error()), (policy, wire::ack::Error::Ok));
         assert!(ack.reception_timestamp > 0 && ack.commit_timestamp >= ack.reception_timestamp, "{ack:?}");

@@ -91,9 +91,9 @@ async fn a_subscription_that_cannot_be_is_refused_with_the_reason() {
         (subscribe("empty", 0), ResourceExhausted, "Stream is empty"),
         (offsets("ten", 0, 5, 3), InvalidArgument, "Stop offset is before start offset: 3 < 5"),
         (
-            to(StopPosition::StopLatest, wire::SubscribeRequest { start_offset: 20, ..offsets("ten", 0, 20, 0) }),
+            to(StopPosition::StopLatest, offsets("ten", 0, 20, 0)),
             InvalidArgument,
-            "Stop offset is before start offset: 9 < 10",
+            "Stop offset is before start offset: 9 < 20",
         ),
         (
             range(StartPosition::NewOnly, StopPosition::StopLatest),

@@ -61,17 +61,30 @@ async fn an_unknown_key_is_refused_with_the_nearest_known_one() {
 #[tokio::test]
 async fn a_value_that_cannot_be_is_refused_with_its_key() {
     let cases = [
-        ("port: many", &["port"][..]),
-        ("port: 70000", &["port"]),
-        ("logging.level: loud", &["logging.level", "loud"]),
+        ("logging.level: loud", &["logging.level", "loud"][..]),
         ("streams.retention.max.age: soon", &["streams.retention.max.age", "soon"]),
         ("batch.max.messages: -1", &["batch.max.messages"]),
-        ("listen: nowhere", &["nowhere"]),
         ("tls.cert: /missing/cert.pem\ntls.key: /missing/key.pem", &["/missing/"]),
         ("a: [unclosed", &[]),
     ];
     for (config, parts) in cases {
         assert_says(&refused(config).await, parts);
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_cannot_be_is_refused() {
+    let cases = [
+        ("LISTEN", "nowhere", "nowhere"),
+        ("LISTEN", "host:70000", "70000"),
+        ("HTTP_LISTEN", "127.0.0.1:many", "many"),
+    ];
+    for (variable, value, part) in cases {
+        let data = TempDir::new().unwrap();
+        let mut options = Options::default();
+        options.environment.push((format!("LIFTBRIDGE_{variable}"), value.to_owned()));
+        let refusal = Server::try_start(&data.path().join("data"), &options).await.expect_err("a refusal");
+        assert_says(&one_line(refusal), &[part]);
     }
 }
 

@@ -16,6 +16,9 @@ Exit codes:
   2  the command line makes no sense
   3  no broker could be reached";
 
+/// Keeps what all commands have apart from what one of them has.
+const GLOBAL_OPTIONS: &str = "Connection and output";
+
 /// Manage a Liftbridge cluster, publish, subscribe, measure, and look into the files of a stopped server.
 #[derive(Debug, Parser)]
 #[command(name = "liftbridge-admin", version, after_help = EXIT_CODES, arg_required_else_help = true)]
@@ -24,7 +27,7 @@ pub(crate) struct Arguments {
     pub(crate) connection: ConnectionArguments,
 
     /// How results are written: tables for people, JSON for programs.
-    #[arg(long, global = true, value_enum, default_value_t = Format::Table)]
+    #[arg(long, global = true, value_enum, default_value_t = Format::Table, help_heading = GLOBAL_OPTIONS)]
     pub(crate) format: Format,
 
     #[command(subcommand)]
@@ -33,6 +36,7 @@ pub(crate) struct Arguments {
 
 /// How the cluster is reached.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = GLOBAL_OPTIONS)]
 pub(crate) struct ConnectionArguments {
     /// Broker to ask first, HOST:PORT. Repeat it, or separate several by commas; one that answers is enough.
     #[arg(

@@ -39,8 +39,14 @@ pub(crate) enum Failure {
     Call(#[from] CallError),
     #[error("there is no stream `{name}`")]
     NoSuchStream { name: String },
-    #[error("{failed} of {attempted} messages were not acknowledged, the first because: {first}")]
-    NotAcknowledged { failed: u64, attempted: u64, first: PublishError },
+    #[error("{failed} of {attempted} messages were not acknowledged{}, the first because: {first}", unsent_text(*.rest_unsent))]
+    NotAcknowledged {
+        failed: u64,
+        attempted: u64,
+        first: PublishError,
+        /// Whether there was more to publish that was not even tried.
+        rest_unsent: bool,
+    },
     #[error("cannot read `{}`: {source}", path.display())]
     ReadFile { path: PathBuf, source: io::Error },
     #[error("{place}: {reason}")]
@@ -60,9 +66,10 @@ pub(crate) enum Failure {
 impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Connect(ConnectError::InvalidAddress { .. } | ConnectError::NoAddresses) => {
-                EXIT_USAGE
-            }
+            Self::Usage(_)
+            | Self::Connect(
+                ConnectError::InvalidAddress { .. } | ConnectError::NoAddresses | ConnectError::Tls { .. },
+            ) => EXIT_USAGE,
             Self::Connect(ConnectError::Unreachable { last, .. }) if last.is_callers_fault() => EXIT_FAILED,
             Self::Connect(_) => EXIT_UNREACHABLE,
             _ => EXIT_FAILED,
@@ -94,6 +101,10 @@ impl Failure {
             _ => None,
         }
     }
+}
+
+fn unsent_text(rest_unsent: bool) -> &'static str {
+    if rest_unsent { " and the rest was not sent" } else { "" }
 }
 
 /// Says what went wrong, in one line. A reader of our output that has gone away is no failure.

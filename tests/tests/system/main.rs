@@ -1,5 +1,7 @@
 //! The server as its users meet it: real processes, the public API, the command line, real faults.
 
+#![allow(clippy::unwrap_used, reason = "a helper of tests may fail as loudly as a test")]
+
 mod api;
 mod crash;
 mod process;

@@ -86,13 +86,24 @@ pub(crate) async fn run(
     let started = Instant::now();
     let (acks, queue) = mpsc::channel(ACKS_QUEUED_MAX);
     let counting = tokio::spawn(count_acks(queue, bar.clone()));
-    let sent = publish_all(&arguments, &mut input, &client.producer(), &acks).await;
+    let mut sent = Sent::default();
+    let stopped = publish_all(&arguments, &mut input, &client.producer(), &acks, &mut sent).await;
     drop(acks);
     // Counting neither panics nor is it aborted; if it were, nothing would count as acknowledged.
     let counted = counting.await.unwrap_or_default();
     client.close().await;
     bar.finish_and_clear();
-    sent.and_then(|sent| report(&sent, counted, started.elapsed(), arguments.ack, output))
+    let view = PublishedView::new(&sent, &counted, started.elapsed(), arguments.ack);
+    output.result(&view, || view.text())?;
+    match counted.first_error {
+        // Messages behind a hopeless one were sent but their acks not waited for.
+        Some(first) => {
+            let failed = (sent.messages - counted.acknowledged).max(counted.failed);
+            let rest_unsent = sent.gave_up || stopped.is_err();
+            Err(Failure::NotAcknowledged { failed, attempted: sent.messages, first, rest_unsent })
+        }
+        None => stopped,
+    }
 }
 
 /// What was handed over.
@@ -100,6 +111,8 @@ pub(crate) async fn run(
 struct Sent {
     messages: u64,
     bytes: u64,
+    /// Whether there was more.
+    gave_up: bool,
 }
 
 /// What became of it.
@@ -115,20 +128,22 @@ async fn publish_all(
     input: &mut Input,
     producer: &Producer,
     acks: &mpsc::Sender<AckFuture>,
-) -> Result<Sent, Failure> {
+    sent: &mut Sent,
+) -> Result<(), Failure> {
     let turns = RoundRobin::new();
-    let mut sent = Sent::default();
     while let Some(entry) = input.next().await? {
-        sent.bytes += u64::try_from(entry.value.len()).unwrap_or(u64::MAX);
+        let bytes = u64::try_from(entry.value.len()).unwrap_or(u64::MAX);
         let message = arguments.message_from(entry, &turns);
         let ack = producer.publish(&arguments.stream, message).await?;
         sent.messages += 1;
+        sent.bytes += bytes;
         // The counter is gone when the stream takes no more messages at all.
         if acks.send(ack).await.is_err() {
+            sent.gave_up = true;
             break;
         }
     }
-    Ok(sent)
+    Ok(())
 }
 
 /// Counts until nothing follows, or until it is clear that no other message will fare better.
@@ -162,34 +177,6 @@ fn concerns_all(error: &PublishError) -> bool {
     )
 }
 
-fn report(
-    sent: &Sent,
-    counted: Counted,
-    elapsed: Duration,
-    ack: AckPolicy,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
-    let confirmed = if ack == AckPolicy::None { 0 } else { counted.acknowledged };
-    let view = PublishedView {
-        published: sent.messages,
-        acknowledged: confirmed,
-        bytes: sent.bytes,
-        seconds,
-        messages_per_second: per_second(counted.acknowledged, seconds),
-        ack: values::ack_policy_name(ack),
-    };
-    output.result(&view, || view.text())?;
-    match counted.first_error {
-        // Messages behind a hopeless one were sent but their acks not waited for.
-        Some(first) => {
-            let failed = (sent.messages - counted.acknowledged).max(counted.failed);
-            Err(Failure::NotAcknowledged { failed, attempted: sent.messages, first })
-        }
-        None => Ok(()),
-    }
-}
-
 fn per_second(count: u64, seconds: f64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
     let count = count as f64;
@@ -197,6 +184,19 @@ fn per_second(count: u64, seconds: f64) -> f64 {
 }
 
 impl PublishedView {
+    fn new(sent: &Sent, counted: &Counted, elapsed: Duration, ack: AckPolicy) -> Self {
+        let seconds = elapsed.as_secs_f64().max(f64::EPSILON);
+        let taken = counted.acknowledged;
+        Self {
+            published: sent.messages,
+            acknowledged: if ack == AckPolicy::None { 0 } else { taken },
+            bytes: sent.bytes,
+            seconds,
+            messages_per_second: per_second(taken, seconds),
+            ack: values::ack_policy_name(ack),
+        }
+    }
+
     fn text(&self) -> String {
         let Self { published, acknowledged, bytes, seconds, messages_per_second, ack } = self;
         let acks = if *ack == "none" { String::new() } else { format!(", {acknowledged} acknowledged") };

@@ -1,3 +1,5 @@
+//! TLS, with certificates made for the test.
+
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 
@@ -33,7 +35,9 @@ async fn tls_needs_an_authority_that_is_trusted_and_the_certificate_the_server_w
 
 #[tokio::test]
 async fn certificates_that_are_none_are_refused_before_connecting() {
-    let options = TlsOptions::default().identity_pem("no certificate", "no key");
-    let error = Client::builder(["127.0.0.1:1"]).tls(options).connect().await.unwrap_err();
-    assert!(matches!(error, ConnectError::Tls { .. }), "{error}");
+    let identity = TlsOptions::default().identity_pem("no certificate", "no key");
+    for options in [identity, TlsOptions::default().ca_pem("no certificate")] {
+        let error = Client::builder(["127.0.0.1:1"]).tls(options).connect().await.unwrap_err();
+        assert!(matches!(error, ConnectError::Tls { .. }), "{error}");
+    }
 }

@@ -4,6 +4,11 @@ use std::fmt;
 
 use tonic::transport::{Certificate, ClientTlsConfig, Identity};
 
+use crate::error::ConnectError;
+
+/// How a certificate begins in PEM.
+const CERTIFICATE: &[u8] = b"-----BEGIN CERTIFICATE-----";
+
 /// Whom to trust and who to be. The default trusts what the operating system trusts and shows no certificate.
 #[derive(Clone, Default)]
 #[must_use]
@@ -32,9 +37,13 @@ impl TlsOptions {
         self
     }
 
-    pub(crate) fn to_config(&self) -> ClientTlsConfig {
+    pub(crate) fn to_config(&self) -> Result<ClientTlsConfig, ConnectError> {
         let mut config = ClientTlsConfig::new();
         config = match &self.ca_pem {
+            // The TLS library takes a text without certificates for "trust nobody", and says so only when connecting.
+            Some(pem) if !pem.windows(CERTIFICATE.len()).any(|window| window == CERTIFICATE) => {
+                return Err(ConnectError::Tls { reason: "the authorities' PEM text holds no certificate".to_owned() });
+            }
             Some(pem) => config.ca_certificate(Certificate::from_pem(pem)),
             None => config.with_native_roots(),
         };
@@ -44,7 +53,7 @@ impl TlsOptions {
         if let Some(name) = &self.server_name {
             config = config.domain_name(name);
         }
-        config
+        Ok(config)
     }
 }
 

@@ -38,7 +38,7 @@ impl Connections {
     pub(crate) fn new(tls: Option<&TlsOptions>, limits: &Limits) -> Result<Self, ConnectError> {
         let connections = Self {
             channels: Mutex::default(),
-            tls: tls.map(TlsOptions::to_config),
+            tls: tls.map(TlsOptions::to_config).transpose()?,
             connect_timeout: limits.connect_timeout,
             message_bytes_max: limits.message_bytes_max,
         };

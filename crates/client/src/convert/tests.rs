@@ -1,3 +1,5 @@
+//! Numbers on the wire that mean something else than they say.
+
 use super::*;
 
 #[test]

@@ -1,3 +1,5 @@
+//! What publishes send, and what their answers become.
+
 use std::time::Duration;
 
 use liftbridge_proto::api::publish_async_error::Code as AsyncCode;

@@ -1,3 +1,5 @@
+//! Connecting, calls about streams, and whom they are sent to.
+
 use std::time::Duration;
 
 use liftbridge_proto::api as wire;

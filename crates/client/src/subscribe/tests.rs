@@ -1,3 +1,5 @@
+//! What subscriptions send, how they end, and how they go on.
+
 use std::time::Duration;
 
 use futures_util::StreamExt;

@@ -95,7 +95,9 @@ pub(super) async fn run(
     };
     output.result(&report, || report.text())?;
     match outcome.first_error {
-        Some(first) => Err(Failure::NotAcknowledged { failed: report.errors, attempted: outcome.sent, first }),
+        Some(first) => {
+            Err(Failure::NotAcknowledged { failed: report.errors, attempted: outcome.sent, first, rest_unsent: false })
+        }
         None => Ok(()),
     }
 }

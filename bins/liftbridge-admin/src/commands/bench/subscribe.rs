@@ -179,7 +179,7 @@ async fn published(load: &Load, client: &Client) -> Result<(), Failure> {
     match outcome.first_error {
         Some(first) => {
             let failed = outcome.sent - outcome.acknowledged;
-            Err(Failure::NotAcknowledged { failed, attempted: outcome.sent, first })
+            Err(Failure::NotAcknowledged { failed, attempted: outcome.sent, first, rest_unsent: false })
         }
         None => Ok(()),
     }

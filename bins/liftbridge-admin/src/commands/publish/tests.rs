@@ -1,3 +1,5 @@
+//! What is read as one message, and what is refused.
+
 use std::io::Cursor;
 
 use bytes::Bytes;

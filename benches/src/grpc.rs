@@ -1,53 +1,96 @@
-//! PublishAsync and Subscribe through gRPC, against a server that answers the same messages and does nothing. Owns the
-//! client that both servers get.
+//! Publishing and subscribing through gRPC, beside a server that answers the same messages without doing anything.
+//!
+//! Both servers are processes of their own, and the client, which shares the machine with them, does as little as it can
+//! and the same for both. So the ratio is one of whole systems: what a user gets of what the transport would give.
 
-mod load;
+mod connection;
+mod publish;
+mod subscribe;
 
-use std::path::Path;
+use std::time::Instant;
 
+use futures_util::future::try_join_all;
 use tokio::runtime::Runtime;
 
-use crate::comparison::{Comparison, Effort, take_turns};
-use crate::process::Server;
+use crate::figures::{medians, per_second};
+use crate::process::ServerProcess;
+use crate::table::{Bound, Row, Unit};
+use crate::{Failure, Scale, directory};
+use connection::Connection;
 
-pub use load::{publish_pipelined, publish_synced};
+/// Most connections at once; each has a partition to itself.
+const CONNECTIONS_MAX: i32 = 4;
+const BOUND: Bound = Bound::AtLeast(0.6);
 
-/// Size of a message's value.
-pub const VALUE_BYTES: usize = 256;
-/// Messages per turn, over all connections.
-const MESSAGES: usize = 200_000;
-/// Less than this of what gRPC alone does would be ours to explain.
-const AT_LEAST: f64 = 0.6;
-
-/// Both directions, over one connection and over four.
+/// Measures one connection and four.
 ///
-/// # Panics
-/// When a server does not start or answer.
-pub fn measure(effort: Effort) -> Vec<Comparison> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let runtime = Runtime::new().expect("a runtime");
-    let mut comparisons = Vec::new();
-    for connections in [1, 4] {
-        comparisons.extend(measure_with(
-            effort,
-            connections,
-            &directory.path().join(connections.to_string()),
-            &runtime,
-        ));
+/// # Errors
+/// When a server does not start or refuses anything.
+pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
+    let directory = directory::scratch()?;
+    let runtime = Runtime::new()?;
+    let servers = [ServerProcess::liftbridged(directory.path())?, ServerProcess::noop()?];
+    let connections = runtime.block_on(prepare(&servers, scale.grpc_messages))?;
+    let mut rows = Vec::new();
+    for count in [1, connections.len()] {
+        let connections = &connections[..count];
+        let [ours, reference] = medians(scale.rounds, || {
+            let round = |server: usize| runtime.block_on(publish_round(connections, server, scale.grpc_messages));
+            Ok([round(0)?, round(1)?])
+        })?;
+        rows.push(row("PublishAsync", count, ours, reference));
     }
-    comparisons
+    for count in [1, connections.len()] {
+        let connections = &connections[..count];
+        let [ours, reference] = medians(scale.rounds, || {
+            let round = |server: usize| runtime.block_on(subscribe_round(connections, server, scale.grpc_messages));
+            Ok([round(0)?, round(1)?])
+        })?;
+        rows.push(row("Subscribe", count, ours, reference));
+    }
+    Ok(rows)
 }
 
-fn measure_with(effort: Effort, connections: usize, data: &Path, runtime: &Runtime) -> [Comparison; 2] {
-    let (ours, nothing) = (Server::liftbridged(data), Server::doing_nothing());
-    let each = (effort.of(MESSAGES) / connections).max(1);
-    runtime.block_on(load::create(&ours.address, connections));
-    let publish = |server: &Server| runtime.block_on(load::publish_all(&server.address, connections, each));
-    let (mut our_rate, mut bare_rate) = take_turns(effort, || publish(&ours), || publish(&nothing));
-    let what = |direction: &str| format!("grpc: {direction} 256 B, {connections} connection(s)");
-    let publishing = Comparison::of_rates(&what("PublishAsync"), "messages/s", our_rate, bare_rate, AT_LEAST);
-    let subscribe = |server: &Server| runtime.block_on(load::subscribe_all(&server.address, connections, each));
-    (our_rate, bare_rate) = take_turns(effort, || subscribe(&ours), || subscribe(&nothing));
-    let subscribing = Comparison::of_rates(&what("Subscribe"), "messages/s", our_rate, bare_rate, AT_LEAST);
-    [publishing, subscribing]
+fn row(call: &str, count: usize, ours: f64, reference: f64) -> Row {
+    let plural = if count == 1 { "" } else { "s" };
+    let name = format!("grpc: {call}, 256 B, {count} connection{plural}");
+    Row::new(name, ours, Unit::MessagesPerSecond).beside(reference).bound(BOUND)
+}
+
+/// Connections to both servers, one pair for each partition, and what will be read from it.
+async fn prepare(servers: &[ServerProcess; 2], messages: u64) -> Result<Vec<[Connection; 2]>, Failure> {
+    let mut connections = Vec::new();
+    for partition in 0..CONNECTIONS_MAX {
+        let [ours, noop] = servers.each_ref().map(|server| Connection::open(server.address(), partition));
+        connections.push([ours.await?, noop.await?]);
+    }
+    for connection in connections.iter().flatten().take(2) {
+        connection.create_streams(CONNECTIONS_MAX).await?;
+    }
+    for [ours, _] in &connections {
+        publish::publish(ours.clone(), connection::READ, messages).await?;
+    }
+    Ok(connections)
+}
+
+/// Messages acknowledged each second, over all connections.
+async fn publish_round(connections: &[[Connection; 2]], server: usize, messages: u64) -> Result<f64, Failure> {
+    let start = Instant::now();
+    let tasks = connections
+        .iter()
+        .map(|pair| tokio::spawn(publish::publish(pair[server].clone(), connection::WRITTEN, messages)));
+    for outcome in try_join_all(tasks).await? {
+        outcome?;
+    }
+    Ok(per_second(messages * connections.len() as u64, start.elapsed()))
+}
+
+/// Messages received each second, over all connections.
+async fn subscribe_round(connections: &[[Connection; 2]], server: usize, messages: u64) -> Result<f64, Failure> {
+    let start = Instant::now();
+    let tasks = connections.iter().map(|pair| tokio::spawn(subscribe::subscribe(pair[server].clone(), messages)));
+    for outcome in try_join_all(tasks).await? {
+        outcome?;
+    }
+    Ok(per_second(messages * connections.len() as u64, start.elapsed()))
 }

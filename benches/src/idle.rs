@@ -1,116 +1,119 @@
-//! What ten thousand streams cost that nobody uses at the moment: memory, files, processor time, time to start again.
+//! What streams cost that nobody uses: memory, open files, processor time, and time to start again.
+//!
+//! Every stream gets a message first, so that none is cheap because it never had a log.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use liftbridge_proto::api::api_client::ApiClient;
-use liftbridge_proto::api::{self, AckPolicy};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use liftbridge_client::{AckPolicy, Client, NewStream, Outgoing};
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
-use tonic::transport::{Channel, Endpoint};
 
-use crate::comparison::{Comparison, Effort};
-use crate::process::Server;
+use crate::figures::to_f64;
+use crate::process::ServerProcess;
+use crate::table::{Bound, Row, Unit};
+use crate::{Failure, Scale, directory};
 
-const STREAMS: usize = 10_000;
-/// Requests at once while the streams are made.
-const MAKERS: usize = 32;
-const MIB: f64 = 1024.0 * 1024.0;
-/// How long processor time is watched.
-const WATCHED: Duration = Duration::from_secs(10);
-/// Ticks in that time that do not count as work: one tick is 10 ms.
-const IDLE_TICKS_MAX: f64 = 5.0;
-/// How long a server may take to let go of what the streams needed while they were used.
-const SETTLING_MAX: Duration = Duration::from_secs(90);
+/// Streams that are made at the same time.
+const CONCURRENCY: usize = 64;
+/// Open files, over all idle streams together, that count as none for each.
+const OPEN_FILES_MAX: u64 = 8;
+/// How long the files of streams that are not used any more may stay open before the measurement goes on anyway.
+const PARKED_AFTER_MAX: Duration = Duration::from_secs(60);
+/// How often it is looked whether they still are.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// An empty server, then one with many streams that were only created, then one where each was used once.
+/// Measures a server with no stream, then one with many.
 ///
-/// # Panics
-/// When the server does not start or answer.
-pub fn measure(effort: Effort) -> Vec<Comparison> {
-    let streams = effort.of(STREAMS);
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let runtime = Runtime::new().expect("a runtime");
-    let empty = Server::liftbridged(&directory.path().join("empty")).resident_bytes();
-    let mut comparisons = vec![Comparison::of_limit("idle: an empty server", "MiB", empty as f64 / MIB, 40.0)];
-    for (state, used) in [("created", false), ("used once", true)] {
-        comparisons.extend(measure_state(&runtime, &directory.path().join(state), state, used, streams));
-    }
-    comparisons
+/// # Errors
+/// When a server does not start or stop, or refuses a stream.
+pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
+    let directory = directory::scratch()?;
+    let server = ServerProcess::liftbridged(directory.path())?;
+    let empty = Weight::of(&server, scale.idle_time)?;
+    Runtime::new()?.block_on(make_streams(&server, scale.idle_streams))?;
+    wait_until_parked(&server, empty.open_files)?;
+    let created = Weight::of(&server, scale.idle_time)?;
+    server.terminate()?;
+    let (stopped_ready, restarted) = restart(directory.path(), scale)?;
+    let (killed_ready, _) = restart(directory.path(), scale)?;
+
+    let streams = to_f64(u64::from(scale.idle_streams));
+    let kib_each = |weight: &Weight| (to_f64(weight.resident_kib) - to_f64(empty.resident_kib)) / streams;
+    let files = |weight: &Weight| to_f64(weight.open_files.saturating_sub(empty.open_files));
+    let idle = |what: &str| format!("idle: {} streams, {what}", scale.idle_streams);
+    let (memory_bound, file_bound) = (Bound::AtMost(10.0), Bound::AtMost(to_f64(OPEN_FILES_MAX)));
+    // One part in a hundred of one processor is what can be told from none.
+    let processor_bound = Bound::AtMost(scale.idle_time.as_secs_f64() * 1e3 / 100.0);
+    let seconds = |name, time: Duration| Row::new(name, time.as_secs_f64(), Unit::Seconds).bound(Bound::AtMost(5.0));
+    Ok(vec![
+        Row::new("idle: no stream, memory", to_f64(empty.resident_kib) / 1024.0, Unit::Mebibytes)
+            .bound(Bound::AtMost(40.0)),
+        Row::new(idle("memory of each"), kib_each(&created), Unit::Kibibytes).bound(memory_bound),
+        Row::new(idle("memory of each, restarted"), kib_each(&restarted), Unit::Kibibytes).bound(memory_bound),
+        Row::new(idle("open files of all"), files(&created), Unit::Count).bound(file_bound),
+        Row::new(idle("open files of all, restarted"), files(&restarted), Unit::Count).bound(file_bound),
+        Row::new(
+            format!("idle: no stream, processor in {:?}", scale.idle_time),
+            empty.processor_ms,
+            Unit::Milliseconds,
+        ),
+        Row::new(idle(&format!("processor in {:?}", scale.idle_time)), created.processor_ms, Unit::Milliseconds)
+            .bound(processor_bound),
+        seconds(idle("restart after SIGTERM"), stopped_ready),
+        seconds(idle("restart after kill -9"), killed_ready),
+    ])
 }
 
-fn measure_state(runtime: &Runtime, data: &Path, state: &str, used: bool, streams: usize) -> Vec<Comparison> {
-    let server = Server::liftbridged(data);
-    let (empty, files_before) = (server.resident_bytes(), server.open_files());
-    runtime.block_on(make_streams(&server.address, streams, used));
-    settle(&server, files_before);
-    let ticks_before = server.cpu_ticks();
-    std::thread::sleep(WATCHED);
-    let ticks = server.cpu_ticks() - ticks_before;
-    let each = server.resident_bytes().saturating_sub(empty) as f64 / 1024.0 / streams as f64;
-    let files = server.open_files().saturating_sub(files_before) as f64 / streams as f64;
-    server.stop();
-    let restarted = Server::liftbridged(data);
-    let seconds = restarted.started_in.as_secs_f64();
-    let again = restarted.resident_bytes().saturating_sub(empty) as f64 / 1024.0 / streams as f64;
-    restarted.stop();
-    let what = |quantity: &str| format!("idle: {streams} streams {state}, {quantity}");
-    vec![
-        Comparison::of_limit(&what("memory each"), "KiB", each, 10.0),
-        Comparison::of_limit(&what("memory each after restart"), "KiB", again, 10.0),
-        // A handful of files for the whole server is no file for each stream.
-        Comparison::of_limit(&what("open files each"), "files", files, 0.01),
-        Comparison::of_limit(&what("CPU over 10 s"), "ticks", ticks as f64, IDLE_TICKS_MAX),
-        Comparison::of_limit(&what("restart"), "s", seconds, 5.0),
-    ]
+/// What a server that has nothing to do takes.
+struct Weight {
+    resident_kib: u64,
+    open_files: u64,
+    processor_ms: f64,
 }
 
-/// Waits until files are closed and memory no longer shrinks, or for as long as that may take.
-fn settle(server: &Server, files_before: usize) {
-    let started = Instant::now();
-    let mut memory = u64::MAX;
-    while started.elapsed() < SETTLING_MAX {
-        std::thread::sleep(Duration::from_secs(3));
-        let now = server.resident_bytes();
-        let is_steady = now >= memory && server.open_files() <= files_before + 8;
-        memory = now;
-        // A partition parks after ten seconds without use; before that, steady means nothing.
-        if is_steady && started.elapsed() > Duration::from_secs(25) {
-            return;
-        }
-    }
-}
-
-async fn make_streams(address: &str, streams: usize, used: bool) {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI");
-    let client = ApiClient::new(endpoint.connect().await.expect("a ready server accepts connections"));
-    let mut tasks = JoinSet::new();
-    for maker in 0..MAKERS {
-        let client = client.clone();
-        tasks.spawn(async move {
-            for number in (maker..streams).step_by(MAKERS) {
-                make_stream(client.clone(), format!("idle-{number}"), used).await;
-            }
-        });
-    }
-    while let Some(done) = tasks.join_next().await {
-        done.expect("a maker does not panic");
+impl Weight {
+    fn of(server: &ServerProcess, time: Duration) -> Result<Self, Failure> {
+        let (resident_kib, open_files) = (server.resident_kib()?, server.open_files()?);
+        let before = server.processor_time()?;
+        std::thread::sleep(time);
+        let processor_ms = server.processor_time()?.saturating_sub(before).as_secs_f64() * 1e3;
+        Ok(Self { resident_kib, open_files, processor_ms })
     }
 }
 
-async fn make_stream(mut client: ApiClient<Channel>, name: String, used: bool) {
-    let request = api::CreateStreamRequest { subject: name.clone(), name: name.clone(), ..Default::default() };
-    client.create_stream(request).await.expect("the stream can be created");
-    if !used {
-        return;
+/// Starts a server on what another one left, and kills it: how long it took, and what it weighed.
+fn restart(data: &Path, scale: &Scale) -> Result<(Duration, Weight), Failure> {
+    let server = ServerProcess::liftbridged(data)?;
+    let (ready_after, weight) = (server.ready_after(), Weight::of(&server, scale.idle_time)?);
+    server.kill()?;
+    Ok((ready_after, weight))
+}
+
+async fn make_streams(server: &ServerProcess, count: u32) -> Result<(), Failure> {
+    let client = Client::builder([server.address().to_string()]).connect().await?;
+    stream::iter(0..count)
+        .map(|number| make_stream(&client, number))
+        .buffer_unordered(CONCURRENCY)
+        .try_for_each(|()| async { Ok(()) })
+        .await?;
+    client.close().await;
+    Ok(())
+}
+
+async fn make_stream(client: &Client, number: u32) -> Result<(), Failure> {
+    let name = format!("idle-{number}");
+    client.create_stream(NewStream::new(&name)).await?;
+    client.publish(&name, Outgoing::new(Bytes::from_static(b"once")).ack(AckPolicy::All)).await?;
+    Ok(())
+}
+
+/// Waits until no stream's files are open any more, or for so long that it can only be said that they are.
+fn wait_until_parked(server: &ServerProcess, open_files: u64) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while server.open_files()? > open_files + OPEN_FILES_MAX && begun.elapsed() < PARKED_AFTER_MAX {
+        std::thread::sleep(LOOK_EVERY);
     }
-    let mut publish = tonic::Request::new(api::PublishRequest {
-        value: Bytes::from_static(b"once"),
-        stream: name,
-        ack_policy: AckPolicy::All.into(),
-        ..Default::default()
-    });
-    publish.set_timeout(Duration::from_secs(60));
-    client.publish(publish).await.expect("the message is stored");
+    Ok(())
 }

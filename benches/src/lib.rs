@@ -1,13 +1,26 @@
-//! Measurements of the whole server. Owns what is compared with what; every number is a ratio to a baseline that was
-//! measured in the same run, the two taking turns, because absolute numbers say more about the machine than about us.
+//! Measurements of the log, the broker and the whole server, as ratios to something measured in the same run.
 //!
-//! `cargo xtask bench` builds and runs all of it. Nothing here is part of the server.
+//! Owns what is measured against what, and the bounds. An absolute figure says more about a machine than about the code,
+//! so nearly every measurement has a reference: the least that could have been done with the same bytes, on the same
+//! disk, a moment earlier or later. It never knows how the things it measures work.
 
-pub mod comparison;
-pub mod device;
-pub mod grpc;
-pub mod idle;
-pub mod log;
-pub mod null_server;
-pub mod process;
-pub mod publish;
+mod directory;
+mod figures;
+mod grpc;
+mod idle;
+mod log;
+pub mod noop_server;
+mod process;
+mod publish;
+mod scale;
+mod table;
+
+pub use grpc::measure as measure_grpc;
+pub use idle::measure as measure_idle;
+pub use log::measure as measure_log;
+pub use publish::measure as measure_publish;
+pub use scale::Scale;
+pub use table::Table;
+
+/// Why a measurement could not be made. There is nothing to do about it but to tell.
+pub type Failure = Box<dyn std::error::Error + Send + Sync>;

@@ -1,108 +1,117 @@
-//! Servers as processes of their own: ours, and the one that does nothing. Owns starting, ending and weighing them.
+//! Servers in processes of their own, and what the system says of them. Owns starting, ending and weighing them; knows
+//! nothing of what they serve.
 
-use std::io::{BufRead, BufReader};
+use std::fs;
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A running server; dropping it kills it.
-#[derive(Debug)]
-pub struct Server {
-    process: Child,
-    /// Where its gRPC listener is.
-    pub address: String,
-    /// How long it took until it served.
-    pub started_in: Duration,
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Failure, directory};
+
+/// A running server. It is killed when dropped.
+pub(crate) struct ServerProcess {
+    child: Child,
+    address: SocketAddr,
+    ready_after: Duration,
 }
 
-impl Server {
-    /// Starts `liftbridged` on this data directory.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub fn liftbridged(data: &Path) -> Self {
-        let mut command = Command::new(beside("liftbridged"));
-        command.args(["--listen", "127.0.0.1:0", "--http-listen", "off", "--level", "error", "--data-dir"]).arg(data);
-        Self::start(&mut command)
+impl ServerProcess {
+    /// Starts the server that is measured, with every setting at its default, on this data directory.
+    pub(crate) fn liftbridged(data: &Path) -> Result<Self, Failure> {
+        let mut command = Command::new(directory::binaries()?.join("liftbridged"));
+        command.arg("--data-dir").arg(data);
+        command.args(["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--level", "error"]);
+        Self::start(command)
     }
 
-    /// Starts the server that answers the same messages and does nothing else.
-    ///
-    /// # Panics
-    /// When it does not start.
-    pub fn doing_nothing() -> Self {
-        Self::start(&mut Command::new(beside("null-server")))
+    /// Starts the server that does nothing.
+    pub(crate) fn noop() -> Result<Self, Failure> {
+        Self::start(Command::new(directory::binaries()?.join("noop-server")))
     }
 
-    fn start(command: &mut Command) -> Self {
-        let started = Instant::now();
-        let mut process = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("the server can be run");
+    fn start(mut command: Command) -> Result<Self, Failure> {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LIFTBRIDGE_")) {
+            command.env_remove(name);
+        }
+        let begun = Instant::now();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        // From here on it is killed when anything fails.
+        let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut process = Self { child, address: unknown, ready_after: Duration::ZERO };
+        process.address = process.ready_line()?;
+        process.ready_after = begun.elapsed();
+        Ok(process)
+    }
+
+    /// Waits for the line that says where it serves.
+    fn ready_line(&mut self) -> Result<SocketAddr, Failure> {
         let mut line = String::new();
-        let output = process.stdout.take().expect("stdout is piped");
-        BufReader::new(output).read_line(&mut line).expect("the server says when it is ready");
-        let address = line.split_whitespace().find_map(|part| part.strip_prefix("grpc="));
-        let address = address.unwrap_or_else(|| panic!("no ready line but `{line}`")).to_owned();
-        Self { process, address, started_in: started.elapsed() }
+        BufReader::new(self.child.stdout.take().ok_or("its output is piped")?).read_line(&mut line)?;
+        let address = line.split_whitespace().find_map(|word| word.strip_prefix("grpc="));
+        Ok(address.ok_or_else(|| format!("a server ended, or said `{}`", line.trim_end()))?.parse()?)
     }
 
-    /// Stops it with SIGTERM and waits for its end.
-    ///
-    /// # Panics
-    /// When it does not end well.
-    pub fn stop(mut self) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill can be run");
-        assert!(sent.success(), "our child can be signalled");
-        let status = self.process.wait().expect("a child can be awaited");
-        assert!(status.success(), "the server ends with {status}");
+    /// Where it serves.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
     }
 
-    /// Bytes of its resident memory.
-    ///
-    /// # Panics
-    /// When it is not running.
-    pub fn resident_bytes(&self) -> u64 {
-        let status = self.proc("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).expect("a running process has VmRSS");
-        let kibibytes: u64 = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("VmRSS is a number");
-        kibibytes * 1024
+    /// How long it took from its start until it served.
+    pub(crate) fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 
-    /// Files it has open.
-    ///
-    /// # Panics
-    /// When it is not running.
-    pub fn open_files(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.id())).expect("it is running").count()
+    /// Asks it to stop and waits until it has.
+    pub(crate) fn terminate(mut self) -> Result<(), Failure> {
+        let id = Pid::from_raw(i32::try_from(self.child.id())?).ok_or("a process id is not 0")?;
+        kill_process(id, Signal::TERM)?;
+        let status = self.child.wait()?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err(format!("a server that was asked to stop ended with {status}").into())
+        }
     }
 
-    /// Processor time it has used, in clock ticks (of which there are a hundred in a second).
-    ///
-    /// # Panics
-    /// When it is not running.
-    pub fn cpu_ticks(&self) -> u64 {
-        let stat = self.proc("stat");
-        // The second field is the name in brackets and may hold anything; utime and stime are the 12th and 13th after it.
-        let after_name = stat.rsplit(") ").next().expect("the name ends");
-        let field = |n: usize| after_name.split(' ').nth(n).and_then(|ticks| ticks.parse::<u64>().ok());
-        field(11).zip(field(12)).map(|(user, system)| user + system).expect("times are numbers")
+    /// Ends it as `kill -9` does.
+    pub(crate) fn kill(mut self) -> Result<(), Failure> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
-    fn proc(&self, file: &str) -> String {
-        std::fs::read_to_string(format!("/proc/{}/{file}", self.process.id())).expect("it is running")
+    /// Its resident memory.
+    pub(crate) fn resident_kib(&self) -> Result<u64, Failure> {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no memory in its status")?;
+        Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
+    }
+
+    /// Its open files, sockets and the like.
+    pub(crate) fn open_files(&self) -> Result<u64, Failure> {
+        Ok(fs::read_dir(format!("/proc/{}/fd", self.child.id()))?.count() as u64)
+    }
+
+    /// How long its threads have run on a processor, the threads that are gone left out.
+    pub(crate) fn processor_time(&self) -> Result<Duration, Failure> {
+        let mut nanos = 0;
+        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
+            // A thread may end meanwhile.
+            let Ok(text) = fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+            nanos += text.split(' ').next().unwrap_or_default().parse::<u64>()?;
+        }
+        Ok(Duration::from_nanos(nanos))
     }
 }
 
-impl Drop for Server {
+impl Drop for ServerProcess {
     fn drop(&mut self) {
-        // It is gone already when either fails, which is what is wanted.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
+        // It may be gone already; nobody could do anything about another error.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
-}
-
-/// A binary of the same build.
-fn beside(name: &str) -> std::path::PathBuf {
-    let own = std::env::current_exe().expect("a program knows its own path");
-    own.with_file_name(name)
 }

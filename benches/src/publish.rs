@@ -1,152 +1,170 @@
-//! Durable publishing by many at once: in process, and through gRPC, against one write and one fdatasync per message.
+//! Publishers that each wait until their message is synced, beside a loop that syncs every message on its own.
+//!
+//! The broker shares one sync among all that wait; how much that gains, and what it costs in latency, is in units of the
+//! device's own sync, measured in the same directory.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, try_join_all};
 use liftbridge_auth::Authorized;
 use liftbridge_broker::{Broker, BrokerConfig, CreateStream, Publish, PublishReply, ReplicationFactor, Shutdown};
+use liftbridge_client::{Client, NewStream, Outgoing};
 use liftbridge_commitlog::DiskVolume;
-use liftbridge_proto::api::api_client::ApiClient;
 use liftbridge_types::{AckPolicy, BrokerId, Message, SettingOverrides, StreamName, Subject};
 use tokio::runtime::Runtime;
-use tokio::task::JoinSet;
-use tonic::transport::Endpoint;
 
-use crate::comparison::{Bound, Comparison, Effort, median};
-use crate::device::{DeviceSpeed, write_and_sync};
-use crate::grpc::publish_synced;
-use crate::process::Server;
+use crate::figures::{median, medians, per_second};
+use crate::process::ServerProcess;
+use crate::table::{Bound, Row, Unit};
+use crate::{Failure, Scale, directory};
 
+const STREAM: &str = "synced";
 const PUBLISHERS: usize = 64;
-const MESSAGE_BYTES: usize = 1024;
-/// Messages of each publisher in a turn.
-const MESSAGES_EACH: usize = 400;
-/// Messages of the bare loop in a turn.
-const DEVICE_MESSAGES: usize = 1500;
-/// Connections that the publishers share.
-const CONNECTIONS: usize = 4;
+const VALUE: Bytes = Bytes::from_static(&[7; 1024]);
 
-/// What 64 publishers measured in one turn.
-struct Turn {
-    messages_per_second: f64,
-    p50: Duration,
-}
-
-/// Both ways in, and what the device does by itself.
+/// Measures publishing in this process and over gRPC.
 ///
-/// # Panics
-/// When the broker or the server does not start or answer.
-pub fn measure(effort: Effort) -> Vec<Comparison> {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let runtime = Runtime::new().expect("a runtime");
-    let broker = runtime.block_on(start_broker(&directory.path().join("broker")));
-    let server = Server::liftbridged(&directory.path().join("server"));
-    runtime.block_on(create_over_grpc(&server.address));
-    let (mut in_process, mut over_grpc, mut device) = (Vec::new(), Vec::new(), Vec::new());
-    for _ in 0..effort.rounds {
-        device.push(write_and_sync(directory.path(), effort.of(DEVICE_MESSAGES), MESSAGE_BYTES));
-        in_process.push(runtime.block_on(turn_in_process(&broker, effort.of(MESSAGES_EACH))));
-        over_grpc.push(runtime.block_on(turn_over_grpc(&server.address, effort.of(MESSAGES_EACH))));
-    }
+/// # Errors
+/// When the disk fails or a message is refused.
+pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
+    let directory = directory::scratch()?;
+    let runtime = Runtime::new()?;
+    let broker = runtime.block_on(start_broker(&directory.path().join("broker")))?;
+    let server = ServerProcess::liftbridged(&directory.path().join("server"))?;
+    let clients = runtime.block_on(connect(&server))?;
+    let in_process: Vec<_> = (0..PUBLISHERS).map(|_| InProcess(broker.clone())).collect();
+    let mut syncs = File::create(directory.path().join("syncs"))?;
+
+    let measured = medians(scale.rounds, || {
+        let ours = runtime.block_on(publish_from_all(&in_process, scale.publish_time))?;
+        let reference = sync_each(&mut syncs, scale.publish_time)?;
+        let grpc = runtime.block_on(publish_from_all(&clients, scale.publish_time))?;
+        Ok([ours.rate, ours.p50_ms, reference.rate, reference.p50_ms, grpc.rate, grpc.p50_ms])
+    })?;
     runtime.block_on(broker.shutdown(Shutdown::Fast));
-    let mut comparisons = compare("in process", &in_process, &device);
-    comparisons.extend(compare("over gRPC", &over_grpc, &device));
-    comparisons
+
+    let [rate, p50, sync_rate, sync_p50, grpc_rate, grpc_p50] = measured;
+    Ok(vec![
+        Row::new("publish: 64 wait for ALL, 1 KiB", rate, Unit::MessagesPerSecond)
+            .beside(sync_rate)
+            .bound(Bound::AtLeast(20.0)),
+        Row::new("publish: 64 wait for ALL, p50", p50, Unit::Milliseconds).beside(sync_p50).bound(Bound::AtMost(3.0)),
+        Row::new("publish: the same over gRPC", grpc_rate, Unit::MessagesPerSecond).beside(sync_rate),
+        Row::new("publish: the same over gRPC, p50", grpc_p50, Unit::Milliseconds).beside(sync_p50),
+    ])
 }
 
-fn compare(way: &str, turns: &[Turn], device: &[DeviceSpeed]) -> Vec<Comparison> {
-    let rate = median(&mut turns.iter().map(|turn| turn.messages_per_second).collect::<Vec<_>>());
-    let device_rate = median(&mut device.iter().map(|speed| speed.messages_per_second).collect::<Vec<_>>());
-    let micros = |time: Duration| time.as_secs_f64() * 1e6;
-    let p50 = median(&mut turns.iter().map(|turn| micros(turn.p50)).collect::<Vec<_>>());
-    let sync_p50 = median(&mut device.iter().map(|speed| micros(speed.sync_p50)).collect::<Vec<_>>());
-    let what = format!("publish: 64 x ALL, 1 KiB, {way}");
-    let latency = Comparison {
-        what: format!("{what}: p50 in device syncs"),
-        ours: format!("{p50:.0} us"),
-        baseline: format!("{sync_p50:.0} us"),
-        ratio: p50 / sync_p50,
-        bound: Bound::AtMost(3.0),
-    };
-    vec![Comparison::of_rates(&what, "messages/s", rate, device_rate, 20.0), latency]
+/// How fast one side was.
+struct Pace {
+    rate: f64,
+    p50_ms: f64,
 }
 
-async fn start_broker(data: &Path) -> Broker {
-    std::fs::create_dir_all(data).expect("a folder can be made");
-    let id = BrokerId::new("bench").expect("a legal name");
-    let broker = Broker::start(BrokerConfig::new(Arc::new(DiskVolume::new(data)), id)).await.expect("it starts");
-    let create = CreateStream {
-        name: StreamName::new("durable").expect("a legal name"),
-        subject: Subject::new("durable").expect("a legal subject"),
+impl Pace {
+    fn of(times: Vec<Duration>, elapsed: Duration) -> Self {
+        let rate = per_second(times.len() as u64, elapsed);
+        Self { rate, p50_ms: median(times.iter().map(|time| time.as_secs_f64() * 1e3).collect()) }
+    }
+}
+
+/// Stores one message and returns when it is safe.
+trait Publisher: Clone + Send + Sync + 'static {
+    fn publish(&self) -> BoxFuture<'_, Result<(), Failure>>;
+}
+
+/// A publisher in the broker's own process.
+#[derive(Clone)]
+struct InProcess(Broker);
+
+impl Publisher for InProcess {
+    fn publish(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            let (reply, outcome) = PublishReply::one();
+            let request = Publish {
+                stream: STREAM.to_owned(),
+                partition: 0,
+                message: Message { value: VALUE, ..Message::default() },
+                ack_policy: AckPolicy::All,
+                expected_offset: -1,
+            };
+            self.0.publish(Authorized::internal(request), reply).await;
+            outcome.await??;
+            Ok(())
+        })
+    }
+}
+
+/// A publisher with a connection of its own.
+impl Publisher for Client {
+    fn publish(&self) -> BoxFuture<'_, Result<(), Failure>> {
+        Box::pin(async {
+            self.publish(STREAM, Outgoing::new(VALUE).ack(AckPolicy::All)).await?;
+            Ok(())
+        })
+    }
+}
+
+/// Lets all publishers publish one message after the other.
+async fn publish_from_all(publishers: &[impl Publisher], time: Duration) -> Result<Pace, Failure> {
+    let start = Instant::now();
+    let tasks = publishers.iter().cloned().map(|publisher| tokio::spawn(publish_for(publisher, time)));
+    let mut times = Vec::new();
+    for of_one in try_join_all(tasks).await? {
+        times.extend(of_one?);
+    }
+    Ok(Pace::of(times, start.elapsed()))
+}
+
+async fn publish_for(publisher: impl Publisher, time: Duration) -> Result<Vec<Duration>, Failure> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while start.elapsed() < time {
+        let sent = Instant::now();
+        publisher.publish().await?;
+        times.push(sent.elapsed());
+    }
+    Ok(times)
+}
+
+/// The least that makes each message safe by itself.
+fn sync_each(file: &mut File, time: Duration) -> Result<Pace, Failure> {
+    let start = Instant::now();
+    let mut times = Vec::new();
+    while start.elapsed() < time {
+        let begun = Instant::now();
+        file.write_all(&VALUE)?;
+        file.sync_data()?;
+        times.push(begun.elapsed());
+    }
+    Ok(Pace::of(times, start.elapsed()))
+}
+
+async fn start_broker(directory: &Path) -> Result<Broker, Failure> {
+    std::fs::create_dir(directory)?;
+    let volume = Arc::new(DiskVolume::new(directory));
+    let broker = Broker::start(BrokerConfig::new(volume, BrokerId::new("bench")?)).await?;
+    let stream = CreateStream {
+        name: StreamName::new(STREAM)?,
+        subject: Subject::new(STREAM)?,
         group: None,
         partitions: 1,
         replication_factor: ReplicationFactor::Count(1),
         overrides: SettingOverrides::default(),
     };
-    broker.create_stream(Authorized::internal(create)).await.expect("the stream can be created");
-    broker
+    broker.create_stream(Authorized::internal(stream)).await?;
+    Ok(broker)
 }
 
-async fn turn_in_process(broker: &Broker, each: usize) -> Turn {
-    let mut tasks = JoinSet::new();
-    let started = Instant::now();
-    for _ in 0..PUBLISHERS {
-        tasks.spawn(publish_in_process(broker.clone(), each));
+async fn connect(server: &ServerProcess) -> Result<Vec<Client>, Failure> {
+    let connecting = (0..PUBLISHERS).map(|_| Client::builder([server.address().to_string()]).connect());
+    let clients = try_join_all(connecting).await?;
+    for client in clients.iter().take(1) {
+        client.create_stream(NewStream::new(STREAM)).await?;
     }
-    finish_turn(tasks, started).await
-}
-
-async fn publish_in_process(broker: Broker, count: usize) -> Vec<Duration> {
-    let value = Bytes::from(vec![0x5a; MESSAGE_BYTES]);
-    let mut times = Vec::with_capacity(count);
-    for _ in 0..count {
-        let publish = Publish {
-            stream: "durable".to_owned(),
-            partition: 0,
-            message: Message { value: value.clone(), ..Message::default() },
-            ack_policy: AckPolicy::All,
-            expected_offset: -1,
-        };
-        let begun = Instant::now();
-        let (reply, outcome) = PublishReply::one();
-        broker.publish(Authorized::internal(publish), reply).await;
-        outcome.await.expect("an answer is given").expect("the message is stored");
-        times.push(begun.elapsed());
-    }
-    times
-}
-
-async fn create_over_grpc(address: &str) {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI");
-    let mut client = ApiClient::new(endpoint.connect().await.expect("a ready server accepts connections"));
-    let (name, subject) = ("durable".to_owned(), "durable".to_owned());
-    let request = liftbridge_proto::api::CreateStreamRequest { name, subject, ..Default::default() };
-    client.create_stream(request).await.expect("the stream can be created");
-}
-
-async fn turn_over_grpc(address: &str, each: usize) -> Turn {
-    let endpoint = Endpoint::from_shared(format!("http://{address}")).expect("an address is a URI").tcp_nodelay(true);
-    let mut clients = Vec::new();
-    for _ in 0..CONNECTIONS {
-        clients.push(ApiClient::new(endpoint.connect().await.expect("a ready server accepts connections")));
-    }
-    let mut tasks = JoinSet::new();
-    let started = Instant::now();
-    for publisher in 0..PUBLISHERS {
-        let client = clients[publisher % CONNECTIONS].clone();
-        tasks.spawn(publish_synced(client, "durable".to_owned(), each, MESSAGE_BYTES));
-    }
-    finish_turn(tasks, started).await
-}
-
-async fn finish_turn(mut tasks: JoinSet<Vec<Duration>>, started: Instant) -> Turn {
-    let mut times = Vec::new();
-    while let Some(done) = tasks.join_next().await {
-        times.extend(done.expect("a publisher does not panic"));
-    }
-    let messages_per_second = times.len() as f64 / started.elapsed().as_secs_f64();
-    times.sort();
-    Turn { messages_per_second, p50: times[times.len() / 2] }
+    Ok(clients)
 }

@@ -30,6 +30,8 @@ pub struct BrokerConfig {
     pub message_bytes_max: usize,
     /// Most bytes of messages that wait to be stored, over all partitions; publishers beyond it wait.
     pub admission_bytes_max: usize,
+    /// Most bytes of the newest messages kept in memory for readers near the end, over all partitions.
+    pub tail_bytes_max: usize,
     /// Most subscriptions at once.
     pub subscriptions_max: usize,
     /// Threads that append and sync; as many partitions are written at the same time.
@@ -56,6 +58,7 @@ impl BrokerConfig {
             batch_time_max: Duration::ZERO,
             message_bytes_max: 1024 * 1024,
             admission_bytes_max: 64 * 1024 * 1024,
+            tail_bytes_max: 64 * 1024 * 1024,
             subscriptions_max: 65_536,
             log_workers: 16,
             snapshot_threshold: 8192,

@@ -26,18 +26,20 @@ mod streams_here;
 mod subjects;
 mod subscribe;
 mod subscription;
+mod tail_budget;
 mod workers;
 
 pub use broker::Broker;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
-    ChangeStreamError, CreateStreamError, DescribeError, MetadataUnavailable, PublishError, SubscribeError, SubscriptionEnd,
+    ChangeStreamError, CreateStreamError, DescribeError, MetadataUnavailable, PublishError, SubscribeError,
+    SubscriptionEnd,
 };
 pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};
 pub use requests::{
     Acked, BrokerDescription, CreateStream, DeleteStream, Delivery, EventTimes, PartitionDescription, PartitionRoute,
-    PauseStream, Publish, PublishToSubject, ReplicationFactor, SetStreamReadonly, Shutdown, StartPosition, StopPosition,
-    StreamDescription, Subscribe,
+    PauseStream, Publish, PublishToSubject, ReplicationFactor, SetStreamReadonly, Shutdown, StartPosition,
+    StopPosition, StreamDescription, Subscribe,
 };
 pub use subscription::Subscription;
 // What a `Delivery` is made of, for edges that know no log.

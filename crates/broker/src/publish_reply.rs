@@ -45,11 +45,7 @@ impl PublishReply {
     }
 
     /// An answer to a publisher that pipelines. It bounds how many publishes it has under way, and so the queue.
-    pub fn queued(
-        queue: mpsc::UnboundedSender<QueuedOutcome>,
-        correlation_id: String,
-        ack_policy: AckPolicy,
-    ) -> Self {
+    pub fn queued(queue: mpsc::UnboundedSender<QueuedOutcome>, correlation_id: String, ack_policy: AckPolicy) -> Self {
         Self(Some(To::Queue { queue, correlation_id, ack_policy }))
     }
 

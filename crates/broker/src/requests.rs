@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liftbridge_commitlog::Record;
-use liftbridge_types::{AckPolicy, BrokerId, Message, Offset, PartitionId, SettingOverrides, StreamName, Subject, Timestamp};
+use liftbridge_types::{
+    AckPolicy, BrokerId, Message, Offset, PartitionId, SettingOverrides, StreamName, Subject, Timestamp,
+};
 
 /// How many replicas a stream is to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -147,6 +147,11 @@ impl Batch {
         &self.bytes
     }
 
+    /// Its bytes by value.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
     /// Its records, in offset order. Their keys, values and headers share the batch's memory.
     pub fn records(&self) -> Records {
         Records::new(self.header, self.bytes.clone())

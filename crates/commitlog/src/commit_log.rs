@@ -47,6 +47,8 @@ pub struct CommitLog {
     /// What the checkpoint on disk says: its recovery offset and high watermark.
     checkpointed: Option<(Offset, Offset)>,
     bytes_since_checkpoint: u64,
+    /// Memory of a batch that left the tail, for the next builder that hands its memory over.
+    spare: Vec<u8>,
     /// Files let go of and not yet unlinked.
     released: Vec<String>,
     failed: Option<String>,
@@ -74,12 +76,13 @@ impl CommitLog {
             shared: Arc::new(shared),
             options,
             epochs: recovered.epochs,
-            epochs_dirty: true,
+            epochs_dirty: !recovered.report.clean,
             active: None,
             newest_time: recovered.newest_time,
             high_watermark_found: recovered.high_watermark,
             checkpointed: None,
             bytes_since_checkpoint: 0,
+            spare: Vec::new(),
             released: Vec::new(),
             failed: None,
         };
@@ -129,6 +132,17 @@ impl CommitLog {
     /// Whether it holds files open or batches in memory, so that parking it would free something.
     pub fn is_parked(&self) -> bool {
         self.active.is_none()
+    }
+
+    /// Bytes of batches kept in memory for readers near the end.
+    pub fn tail_bytes(&self) -> usize {
+        self.shared.tail.read().bytes()
+    }
+
+    /// Lets go of the batches kept in memory; readers go on from the files.
+    pub fn clear_tail(&mut self) {
+        self.spare = Vec::new();
+        self.shared.tail.write().clear();
     }
 
     /// Changes limits and sizes from now on.

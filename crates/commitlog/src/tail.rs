@@ -16,14 +16,23 @@ pub(crate) struct Tail {
 }
 
 impl Tail {
-    /// Adds the newest batch and lets go of the oldest ones beyond `bytes_max`.
-    pub(crate) fn push(&mut self, batch: Batch, bytes_max: usize) {
+    /// Adds the newest batch and lets go of the oldest ones beyond `bytes_max`. Returns the memory of one that nobody reads
+    /// any more, for building the next batch in.
+    pub(crate) fn push(&mut self, batch: Batch, bytes_max: usize) -> Option<Vec<u8>> {
         self.bytes += batch.bytes().len();
         self.batches.push_back(batch);
+        let mut reusable = None;
         while self.bytes > bytes_max {
             let Some(oldest) = self.batches.pop_front() else { break };
             self.bytes -= oldest.bytes().len();
+            reusable = oldest.into_bytes().try_into_mut().ok();
         }
+        reusable.map(Vec::from)
+    }
+
+    /// Bytes of the batches in it.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Forgets everything.

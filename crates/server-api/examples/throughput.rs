@@ -2,7 +2,7 @@
 use std::time::{Duration, Instant};
 use std::sync::Arc;
 use std::pin::Pin;
-use liftbridge_broker::*;
+use liftbridge_broker::{Broker, BrokerConfig};
 use liftbridge_commitlog::*;
 use liftbridge_proto::api::{self, *, api_client::ApiClient, api_server::{Api, ApiServer}};
 use liftbridge_server_api::*;
@@ -105,14 +105,20 @@ fn main() {
         tokio::time::sleep(Duration::from_millis(200)).await;
         let mut c = ApiClient::connect(ours.clone()).await.unwrap();
         for s in ["a", "b", "c", "d"] { c.create_stream(CreateStreamRequest { name: s.into(), subject: s.into(), ..Default::default() }).await.unwrap(); }
-        for round in 0..3 {
-            for k in [1, 4] {
-                let e = publishers(&echo, k, &["a"]).await;
-                let o = publishers(&ours, k, &["a", "b", "c", "d"]).await;
-                println!("round {round} publish conns={k} echo {e:.0}/s ours {o:.0}/s ratio {:.2}", o / e);
-                let e = subscriber(&echo, "a", k, N).await;
-                let o = subscriber(&ours, "a", k, N).await;
-                println!("round {round} subscribe conns={k} echo {e:.0}/s ours {o:.0}/s ratio {:.2}", o / e);
+        let only = std::env::var("ONLY").unwrap_or_default();
+        let cpu = || { let t = std::fs::read_to_string("/proc/self/stat").unwrap(); let f: Vec<f64> = t.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2).map(|x| x.parse().unwrap()).collect(); (f[0] + f[1]) * 10_000.0 };
+        for round in 0..2 {
+            for k in std::env::var("CONNS").unwrap_or("1,4".into()).split(',').map(|k| k.parse::<usize>().unwrap()) {
+                for (name, address) in [("echo", &echo), ("ours", &ours)] {
+                    if !only.is_empty() && only != name { continue }
+                    let c = cpu();
+                    let rate = publishers(address, k, &["a", "b", "c", "d"]).await;
+                    println!("round {round} publish conns={k} {name} {rate:.0}/s cpu {:.2} us/msg", (cpu() - c) / N as f64);
+                    if std::env::var("PUB").is_ok() { continue }
+                    let c = cpu();
+                    let rate = subscriber(address, "a", k, N).await;
+                    println!("round {round} subscribe conns={k} {name} {rate:.0}/s cpu {:.2} us/msg", (cpu() - c) / (N * k) as f64);
+                }
             }
         }
     });

@@ -20,6 +20,12 @@ impl Partition {
             core.sync_scheduled = true;
             self.host.upkeep.schedule(interval, Duty::Sync, Arc::downgrade(self));
         }
+        if let State::Open(open) = &mut core.state
+            && !open.tail.resize(open.log.tail_bytes())
+        {
+            open.log.clear_tail();
+            open.tail.resize(0);
+        }
         self.maybe_checkpoint(core);
         self.plan_cleaning(core);
     }
@@ -88,6 +94,7 @@ impl Partition {
         open.leader.shrink();
         open.owed.shrink();
         let parked = open.log.park(open.leader.high_watermark());
+        open.tail.resize(open.log.tail_bytes());
         open.parked = parked.is_ok();
         self.survive(core, parked);
     }

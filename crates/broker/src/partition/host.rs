@@ -15,6 +15,7 @@ use crate::config::BrokerConfig;
 use crate::metrics::{Metrics, as_gauge};
 use crate::partition::upkeep::Upkeep;
 use crate::partition::{Partition, PartitionSpec};
+use crate::tail_budget::TailBudget;
 use crate::workers::Workers;
 
 /// Reads of segment files under way at once. More would only queue in the kernel, with a thread and a buffer each.
@@ -50,6 +51,7 @@ pub(crate) struct PartitionHost {
     reads: Arc<Semaphore>,
     subscriptions: Arc<Semaphore>,
     admission: Admission,
+    pub(super) tails: Arc<TailBudget>,
     metrics: Metrics,
     upkeep_task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -82,6 +84,7 @@ impl PartitionHost {
             subscriptions: Arc::new(Semaphore::new(limits.subscriptions_max)),
             limits,
             admission: Admission::new(config.admission_bytes_max),
+            tails: TailBudget::new(config.tail_bytes_max),
             metrics: Metrics::new(),
             upkeep_task: Mutex::new(None),
         })

@@ -22,6 +22,7 @@ use crate::partition::owed::OwedAnswers;
 use crate::partition::task::Activity;
 use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState};
 use crate::requests::PartitionRoute;
+use crate::tail_budget::TailShare;
 
 /// What only the partition's turns touch.
 #[derive(Debug)]
@@ -72,6 +73,8 @@ pub(super) struct OpenLog {
     pub(super) log: CommitLog,
     pub(super) leader: Leader,
     pub(super) owed: OwedAnswers,
+    /// What its in-memory tail takes of the node's.
+    pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
     pub(super) parked: bool,
     /// Whether the last append found the disk full; so that this is logged once.
@@ -237,7 +240,8 @@ impl Partition {
         if !report.clean && log.log_end() > Offset::ZERO {
             self.tolerate_full_disk(log.park(leader.high_watermark()))?;
         }
-        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), parked: true, disk_full: false })
+        let tail = self.host.tails.share();
+        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), tail, parked: true, disk_full: false })
     }
 
     /// A full disk does not keep a log from being read.

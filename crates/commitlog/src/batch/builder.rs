@@ -1,5 +1,6 @@
 //! Encoding records into one batch. Owns the buffer and the deltas; learns offset, epoch and time only when sealed.
 
+use bytes::Bytes;
 use liftbridge_types::{Header, LeaderEpoch, Offset, Timestamp};
 
 use crate::batch::header::{BATCH_BYTES_MAX, BatchHeader, HEADER_BYTES};
@@ -83,6 +84,22 @@ impl BatchBuilder {
         };
         header.encode_into(&mut self.batch);
         (header, &self.batch)
+    }
+
+    /// The batch as it was sealed, and the builder empty. The batch keeps the memory it was built in, since copying a large
+    /// one costs half as much as writing it; the builder goes on in `spare`. A small batch in a large builder is copied out.
+    pub(crate) fn take_sealed(&mut self, spare: &mut Vec<u8>) -> Bytes {
+        if self.batch.capacity() / 2 > self.batch.len() {
+            let batch = Bytes::copy_from_slice(&self.batch);
+            self.clear();
+            return batch;
+        }
+        let mut next = std::mem::take(spare);
+        next.clear();
+        next.reserve(self.batch.capacity());
+        next.resize(HEADER_BYTES, 0);
+        self.record_count = 0;
+        std::mem::replace(&mut self.batch, next).into()
     }
 
     #[cfg(test)]

@@ -51,7 +51,9 @@ impl CommitLog {
         let stable_end = (self.options.sync == SyncPolicy::Commit).then(|| self.durable_end());
         let (header, bytes) = builder.seal(base, epoch, time, stable_end);
         let position = self.write(&mut [IoSlice::new(bytes)])?;
-        self.publish(position, header, bytes);
+        let kept =
+            if bytes.len() <= self.options.tail_bytes_max { Some(builder.take_sealed(&mut self.spare)) } else { None };
+        self.publish(position, header, kept);
         builder.clear();
         Ok(Appended { offsets: base..end, time })
     }
@@ -71,7 +73,10 @@ impl CommitLog {
         self.prepare_active(newest, bytes.len() as u64, end)?;
         let mut position = self.write(&mut [IoSlice::new(bytes)])?;
         for batch in &batches {
-            self.publish(position, *batch.header(), batch.bytes());
+            // A copy, since the batch shares the memory of all that came with it.
+            let bytes = batch.bytes();
+            let kept = (bytes.len() <= self.options.tail_bytes_max).then(|| Bytes::copy_from_slice(bytes));
+            self.publish(position, *batch.header(), kept);
             position += batch.bytes().len() as u64;
         }
         Ok(Appended { offsets: base..end, time })
@@ -110,8 +115,8 @@ impl CommitLog {
         if taken_back && error.is_disk_full() { Err(error.into()) } else { Err(self.fail(error)) }
     }
 
-    /// Lets readers see a batch that was written at `position`.
-    fn publish(&mut self, position: u64, header: BatchHeader, bytes: &[u8]) {
+    /// Lets readers see a batch that was written at `position`; near the end from memory, if its bytes are to be `kept`.
+    fn publish(&mut self, position: u64, header: BatchHeader, kept: Option<Bytes>) {
         let active = self.active.as_ref().expect("the batch was written to it");
         let segment = &active.segment;
         let entry = IndexEntry::new(segment.base(), header.base_offset, position, header.append_time);
@@ -119,7 +124,7 @@ impl CommitLog {
             segment.maybe_index(entry, self.options.index_interval_bytes);
         }
         segment.update_extent(|extent| {
-            extent.log_bytes = position + bytes.len() as u64;
+            extent.log_bytes = position + u64::from(header.bytes);
             extent.end = header.end_offset();
             extent.record_count += u64::from(header.record_count);
             let first = extent.times.map_or(header.append_time, |(first, _)| first);
@@ -127,10 +132,13 @@ impl CommitLog {
         });
         self.epochs_dirty |= self.epochs.note(header.leader_epoch, header.base_offset);
         self.newest_time = Some(header.latest_time());
-        self.bytes_since_checkpoint += bytes.len() as u64;
-        if bytes.len() <= self.options.tail_bytes_max {
-            let batch = Batch::from_sealed(header, Bytes::copy_from_slice(bytes));
-            self.shared.tail.write().push(batch, self.options.tail_bytes_max);
+        self.bytes_since_checkpoint += u64::from(header.bytes);
+        if let Some(bytes) = kept {
+            let batch = Batch::from_sealed(header, bytes);
+            let reusable = self.shared.tail.write().push(batch, self.options.tail_bytes_max);
+            if let Some(memory) = reusable {
+                self.spare = memory;
+            }
         } else {
             self.shared.tail.write().clear();
         }

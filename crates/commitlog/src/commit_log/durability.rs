@@ -136,7 +136,7 @@ impl CommitLog {
     pub fn park(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         let written_since_open = self.active.is_some();
         self.sync()?;
-        if let Some(newest) = self.shared.segments().last().filter(|_| written_since_open) {
+        if let Some(newest) = self.shared.segments().last() {
             self.store_epochs()?;
             newest.store_index(self.storage())?;
         }
@@ -145,7 +145,7 @@ impl CommitLog {
             self.sync_directory()?;
         }
         self.active = None;
-        self.shared.tail.write().clear();
+        self.clear_tail();
         Ok(())
     }
 

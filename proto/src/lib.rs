@@ -6,13 +6,13 @@
 //! existing client, or with every data directory.
 
 /// The Liftbridge API as every existing client speaks it.
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated code")]
 pub mod api {
     tonic::include_proto!("proto");
 }
 
 /// This project's own messages: commands and snapshots of the metadata.
-#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub)]
+#[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("liftbridge.v1");
 }

@@ -27,7 +27,9 @@ const STEPS: &[Step] = &[
         run_command(command.env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("simulation", fresh_simulation),
-    ("dependencies", || run_cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])),
+    ("dependencies", || {
+        run_cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
+    }),
 ];
 
 /// Runs the steps and stops at the first that fails, saying which and how to run it alone.

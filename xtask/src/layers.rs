@@ -134,7 +134,10 @@ fn wrong_arrows(layers: &[Layer], packages: &[Package]) -> Vec<String> {
             continue;
         };
         for dependency in &package.dependencies {
-            wrong.extend(objection(layer, dependency, rows.contains_key(dependency.name.as_str())));
+            let place_of = |name: &str| layers.iter().position(|layer| layer.name == name);
+            let target = place_of(&dependency.name);
+            let place = Place { is_ours: target.is_some(), is_below: target < place_of(layer.name) };
+            wrong.extend(objection(layer, dependency, place));
         }
     }
     for layer in layers {
@@ -145,8 +148,16 @@ fn wrong_arrows(layers: &[Layer], packages: &[Package]) -> Vec<String> {
     wrong
 }
 
-/// What is wrong with one dependency, if anything.
-fn objection(layer: &Layer, dependency: &Dependency, ours: bool) -> Option<String> {
+/// Where a dependency stands in the table.
+struct Place {
+    is_ours: bool,
+    is_below: bool,
+}
+
+/// What is wrong with one dependency, if anything. Tests may reach for whatever stands below: what they put together is
+/// not what is shipped.
+fn objection(layer: &Layer, dependency: &Dependency, place: Place) -> Option<String> {
+    let Place { is_ours: ours, is_below } = place;
     let (from, to) = (layer.name, dependency.name.as_str());
     let for_tests = dependency.kind.as_deref() == Some("dev");
     if !ours {
@@ -156,7 +167,7 @@ fn objection(layer: &Layer, dependency: &Dependency, ours: bool) -> Option<Strin
     }
     let allowed = match layer.may_use {
         MayUse::Everything => true,
-        MayUse::Only(allowed) => allowed.contains(&to),
+        MayUse::Only(allowed) => allowed.contains(&to) || (for_tests && is_below),
     };
     (!allowed).then(|| format!("`{from}` depends on `{to}`{}", if for_tests { " in its tests" } else { "" }))
 }
@@ -198,6 +209,17 @@ mod tests {
         check(&[("high", Some("dev"))], &["`low` depends on `high` in its tests"]);
         check(&[("tokio", None)], &["`low` depends on `tokio`, which it must never know"]);
         check(&[("tokio", Some("dev"))], &[]);
+    }
+
+    #[test]
+    fn tests_may_use_what_stands_below() {
+        const APART: &[Layer] = &[
+            Layer { name: "low", may_use: MayUse::Only(&[]), never: &[] },
+            Layer { name: "high", may_use: MayUse::Only(&[]), never: &[] },
+        ];
+        let wrong = |kind| wrong_arrows(APART, &[package("low", &[]), package("high", &[("low", kind)])]);
+        assert_eq!(wrong(Some("dev")), Vec::<String>::new());
+        assert_eq!(wrong(None), ["`high` depends on `low`"]);
     }
 
     #[test]

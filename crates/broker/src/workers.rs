@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::{Builder, JoinHandle};
 
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 /// Something that takes turns on a worker. At most one turn of it may be queued or under way at a time.
 pub(crate) trait Job: Send + Sync + 'static {
@@ -165,6 +165,8 @@ fn next_job<J>(shared: &Shared<J>) -> Option<Arc<J>> {
         queue.waiting_threads += 1;
         shared.changed.wait(&mut queue);
         queue.waiting_threads -= 1;
+        // The first of a burst wakes a thread. Where no core is idle, the rest of the burst comes first, and is one turn.
+        MutexGuard::unlocked(&mut queue, std::thread::yield_now);
     }
 }
 

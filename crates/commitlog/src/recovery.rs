@@ -254,7 +254,9 @@ impl Recovery<'_> {
             self.report.bytes_cut += file_bytes - position;
             file.truncate(position).map_err(|e| LogError::new("truncate", name, e))?;
         }
-        file.sync().map_err(|e| LogError::new("sync", name, e))
+        file.sync().map_err(|e| LogError::new("sync", name, e))?;
+        // Its name too: an earlier life may have failed to, and what is appended from now on must not go with it.
+        self.storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))
     }
 
     fn walk(&self, plan: &WalkPlan<'_>) -> Result<Walked, OpenError> {

@@ -4,3 +4,4 @@ mod lifecycle;
 mod publishing;
 mod reading;
 mod upkeep;
+mod zz_hostile_tmp;

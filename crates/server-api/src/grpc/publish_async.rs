@@ -51,6 +51,8 @@ impl ApiService {
             outcomes,
             refusals,
             window,
+            left: 0,
+            has_stood_back: false,
             phase: Phase::TakingIn(Box::pin(intake.run(request.into_inner(), stopping))),
             _counted: Counted::publish_stream(),
         }
@@ -69,40 +71,54 @@ enum Phase {
 /// The answers of one call. Messages are taken in only when no answer is ready to leave, and by the same task, so a
 /// client that does not read its answers stops being read.
 ///
-/// Invariant: `window` and the answers still owed add up to [`WINDOW_MESSAGES`]. Dropping the stream stops the intake;
+/// Invariant: `window`, `left` and the answers still owed add up to [`WINDOW_MESSAGES`]. Dropping the stream stops the intake;
 /// what was handed over by then is stored, and its answers go nowhere.
 pub(crate) struct Answers {
     outcomes: mpsc::UnboundedReceiver<QueuedOutcome>,
     refusals: mpsc::UnboundedReceiver<api::PublishResponse>,
     window: Arc<Semaphore>,
+    /// Answers that have left and whose places in the window are not yet given back.
+    left: usize,
     phase: Phase,
+    /// Whether it has stood back since it last had nothing to do.
+    has_stood_back: bool,
     _counted: Counted,
 }
 
 impl Answers {
     /// The next answer to send; `None` when no more can come.
     fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Option<api::PublishResponse>> {
-        loop {
+        let outcomes_ended = loop {
             match self.outcomes.poll_recv(context) {
                 Poll::Ready(Some(queued)) => {
-                    self.window.add_permits(1);
+                    self.left += 1;
                     if let Some(response) = answer(queued) {
                         return Poll::Ready(Some(response));
                     }
                 }
-                closed_or_pending => {
-                    let is_closed = closed_or_pending.is_ready();
-                    return match self.refusals.poll_recv(context) {
-                        Poll::Ready(Some(response)) => {
-                            self.window.add_permits(1);
-                            Poll::Ready(Some(response))
-                        }
-                        Poll::Ready(None) if is_closed => Poll::Ready(None),
-                        Poll::Ready(None) | Poll::Pending => Poll::Pending,
-                    };
-                }
+                Poll::Ready(None) => break true,
+                Poll::Pending => break false,
             }
+        };
+        match self.refusals.poll_recv(context) {
+            Poll::Ready(Some(response)) => {
+                self.left += 1;
+                Poll::Ready(Some(response))
+            }
+            Poll::Ready(None) if outcomes_ended => Poll::Ready(None),
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
         }
+    }
+
+    /// Whether to let other tasks go first, once, after having been woken. Messages and answers come in bursts, and the
+    /// first of a burst does the waking: one moment later there are many to take in and to send at once.
+    fn stands_back(&mut self, context: &Context<'_>) -> bool {
+        if self.has_stood_back {
+            return false;
+        }
+        self.has_stood_back = true;
+        context.waker().wake_by_ref();
+        true
     }
 
     /// Moves on from one phase to the next; `Ready` when there is something new to look at.
@@ -136,6 +152,9 @@ impl Stream for Answers {
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
+        if this.stands_back(context) {
+            return Poll::Pending;
+        }
         loop {
             if matches!(this.phase, Phase::Ended) {
                 return Poll::Ready(None);
@@ -145,11 +164,15 @@ impl Stream for Answers {
                 Poll::Ready(None) => return Poll::Ready(this.finish()),
                 Poll::Pending => {}
             }
+            this.window.add_permits(std::mem::take(&mut this.left));
             let was_draining = matches!(this.phase, Phase::Draining { .. });
             match this.poll_phase(context) {
                 Poll::Ready(()) if was_draining => return Poll::Ready(this.finish()),
                 Poll::Ready(()) => {}
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    this.has_stood_back = false;
+                    return Poll::Pending;
+                }
             }
         }
     }

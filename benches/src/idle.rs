@@ -2,7 +2,6 @@
 //!
 //! Every stream gets a message first, so that none is cheap because it never had a log.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -32,12 +31,17 @@ pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
     let directory = directory::scratch()?;
     let server = ServerProcess::liftbridged(directory.path())?;
     let empty = Weight::of(&server, scale.idle_time)?;
-    Runtime::new()?.block_on(make_streams(&server, scale.idle_streams))?;
+    let runtime = Runtime::new()?;
+    runtime.block_on(make_streams(&server, scale.idle_streams))?;
     wait_until_parked(&server, empty.open_files)?;
     let created = Weight::of(&server, scale.idle_time)?;
     server.terminate()?;
-    let (stopped_ready, restarted) = restart(directory.path(), scale)?;
-    let (killed_ready, _) = restart(directory.path(), scale)?;
+    let server = ServerProcess::liftbridged(directory.path())?;
+    let (stopped_ready, restarted) = (server.ready_after(), Weight::of(&server, scale.idle_time)?);
+    // Killed with every log open and written to since.
+    runtime.block_on(use_streams(&server, scale.idle_streams))?;
+    server.kill()?;
+    let killed_ready = ServerProcess::liftbridged(directory.path())?.ready_after();
 
     let streams = to_f64(u64::from(scale.idle_streams));
     let kib_each = |weight: &Weight| (to_f64(weight.resident_kib) - to_f64(empty.resident_kib)) / streams;
@@ -83,29 +87,36 @@ impl Weight {
     }
 }
 
-/// Starts a server on what another one left, and kills it: how long it took, and what it weighed.
-fn restart(data: &Path, scale: &Scale) -> Result<(Duration, Weight), Failure> {
-    let server = ServerProcess::liftbridged(data)?;
-    let (ready_after, weight) = (server.ready_after(), Weight::of(&server, scale.idle_time)?);
-    server.kill()?;
-    Ok((ready_after, weight))
+async fn make_streams(server: &ServerProcess, count: u32) -> Result<(), Failure> {
+    for_each_stream(server, count, async |client, name| {
+        client.create_stream(NewStream::new(&name)).await?;
+        publish_once(&client, &name).await
+    })
+    .await
 }
 
-async fn make_streams(server: &ServerProcess, count: u32) -> Result<(), Failure> {
+async fn use_streams(server: &ServerProcess, count: u32) -> Result<(), Failure> {
+    for_each_stream(server, count, async |client, name| publish_once(&client, &name).await).await
+}
+
+async fn publish_once(client: &Client, name: &str) -> Result<(), Failure> {
+    client.publish(name, Outgoing::new(Bytes::from_static(b"once")).ack(AckPolicy::All)).await?;
+    Ok(())
+}
+
+/// Does something with every stream, several at the same time.
+async fn for_each_stream(
+    server: &ServerProcess,
+    count: u32,
+    act: impl AsyncFn(Client, String) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let client = Client::builder([server.address().to_string()]).connect().await?;
     stream::iter(0..count)
-        .map(|number| make_stream(&client, number))
+        .map(|number| act(client.clone(), format!("idle-{number}")))
         .buffer_unordered(CONCURRENCY)
         .try_for_each(|()| async { Ok(()) })
         .await?;
     client.close().await;
-    Ok(())
-}
-
-async fn make_stream(client: &Client, number: u32) -> Result<(), Failure> {
-    let name = format!("idle-{number}");
-    client.create_stream(NewStream::new(&name)).await?;
-    client.publish(&name, Outgoing::new(Bytes::from_static(b"once")).ack(AckPolicy::All)).await?;
     Ok(())
 }
 

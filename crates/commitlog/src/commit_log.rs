@@ -14,6 +14,7 @@ mod truncate;
 use std::sync::Arc;
 
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
+use parking_lot::Mutex;
 
 pub use append::Appended;
 pub use durability::PendingSync;
@@ -61,6 +62,8 @@ struct Active {
     file: Arc<dyn StorageFile>,
     /// Bytes of it that are durable.
     durable_bytes: u64,
+    /// Whether a sync of it failed; held while one runs.
+    sync_failed: Arc<Mutex<bool>>,
 }
 
 impl CommitLog {

@@ -4,4 +4,3 @@ mod lifecycle;
 mod publishing;
 mod reading;
 mod upkeep;
-mod zz_hostile_tmp;

@@ -111,7 +111,8 @@ impl CommitLog {
         let position = active.segment.log_bytes();
         let Err(error) = active.file.append(position, buffers) else { return Ok(position) };
         let error = LogError::new("write", active.segment.log_name(), error);
-        let taken_back = active.file.truncate(position).is_ok();
+        // Synced at once, since a segment may be sealed without another sync: a crash must not bring these bytes back then.
+        let taken_back = active.file.truncate(position).and_then(|()| active.file.sync()).is_ok();
         if taken_back && error.is_disk_full() { Err(error.into()) } else { Err(self.fail(error)) }
     }
 
@@ -187,7 +188,7 @@ impl CommitLog {
         let mut segments = self.shared.segments().to_vec();
         segments.push(segment.clone());
         self.shared.replace_segments(segments);
-        self.active = Some(Active { segment, file, durable_bytes: 0 });
+        self.active = Some(Active { segment, file, durable_bytes: 0, sync_failed: Arc::default() });
         Ok(())
     }
 
@@ -207,6 +208,6 @@ impl CommitLog {
             };
             segment.replace_index(walk(&*file, &plan)?.index);
         }
-        Ok(Active { segment, file, durable_bytes: extent.log_bytes })
+        Ok(Active { segment, file, durable_bytes: extent.log_bytes, sync_failed: Arc::default() })
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::sync::Arc;
 
 use liftbridge_types::Offset;
+use parking_lot::Mutex;
 
 use super::CommitLog;
 use crate::checkpoint::Checkpoint;
@@ -15,10 +16,14 @@ use crate::sync_policy::SyncPolicy;
 
 /// A sync that is due: taken from the log, run without holding it, handed back. While it runs, more can be appended, and
 /// shares the next one.
+///
+/// Syncs of one file run one at a time, and none succeeds after one failed: the medium reports a failure once, and may
+/// have dropped the bytes by then.
 #[derive(Debug)]
 #[must_use = "nothing is durable before it ran and was handed back to `CommitLog::finish_sync`"]
 pub struct PendingSync {
     file: Arc<dyn StorageFile>,
+    failed: Arc<Mutex<bool>>,
     log_bytes: u64,
     end: Offset,
 }
@@ -27,9 +32,15 @@ impl PendingSync {
     /// Forces the bytes to the medium. Blocks.
     ///
     /// # Errors
-    /// What the medium says.
+    /// What the medium says, now or at an earlier sync of the same file.
     pub fn run(&self) -> io::Result<()> {
-        self.file.sync()
+        let mut failed = self.failed.lock();
+        if *failed {
+            return Err(io::Error::other("an earlier sync of this file failed"));
+        }
+        let outcome = self.file.sync();
+        *failed = outcome.is_err();
+        outcome
     }
 }
 
@@ -53,7 +64,12 @@ impl CommitLog {
         self.check_usable()?;
         let end = self.log_end();
         let due = self.active.as_ref().filter(|_| self.durable_end() < end);
-        Ok(due.map(|active| PendingSync { file: active.file.clone(), log_bytes: active.segment.log_bytes(), end }))
+        Ok(due.map(|active| PendingSync {
+            file: Arc::clone(&active.file),
+            failed: Arc::clone(&active.sync_failed),
+            log_bytes: active.segment.log_bytes(),
+            end,
+        }))
     }
 
     /// Takes note of what became of a sync.

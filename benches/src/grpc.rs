@@ -12,7 +12,7 @@ use std::time::Instant;
 use futures_util::future::try_join_all;
 use tokio::runtime::Runtime;
 
-use crate::figures::{medians, per_second};
+use crate::figures::{medians, per_second, to_f64};
 use crate::process::ServerProcess;
 use crate::table::{Bound, Row, Unit};
 use crate::{Failure, Scale, directory};
@@ -32,29 +32,58 @@ pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
     let servers = [ServerProcess::liftbridged(directory.path())?, ServerProcess::noop()?];
     let connections = runtime.block_on(prepare(&servers, scale.grpc_messages))?;
     let mut rows = Vec::new();
-    for count in [1, connections.len()] {
-        let connections = &connections[..count];
-        let [ours, reference] = medians(scale.rounds, || {
-            let round = |server: usize| runtime.block_on(publish_round(connections, server, scale.grpc_messages));
-            Ok([round(0)?, round(1)?])
-        })?;
-        rows.push(row("PublishAsync", count, ours, reference));
-    }
-    for count in [1, connections.len()] {
-        let connections = &connections[..count];
-        let [ours, reference] = medians(scale.rounds, || {
-            let round = |server: usize| runtime.block_on(subscribe_round(connections, server, scale.grpc_messages));
-            Ok([round(0)?, round(1)?])
-        })?;
-        rows.push(row("Subscribe", count, ours, reference));
+    for call in [Call::PublishAsync, Call::Subscribe] {
+        for count in [1, connections.len()] {
+            let measured = medians(scale.rounds, || {
+                let round = |server: usize| {
+                    let before = servers[server].processor_time()?;
+                    let rate = runtime.block_on(call.round(&connections[..count], server, scale.grpc_messages))?;
+                    let busy = servers[server].processor_time()?.saturating_sub(before);
+                    Ok::<_, Failure>([rate, busy.as_secs_f64() * 1e6 / to_f64(scale.grpc_messages * count as u64)])
+                };
+                let ([ours, our_busy], [reference, reference_busy]) = (round(0)?, round(1)?);
+                Ok([ours, reference, our_busy, reference_busy])
+            })?;
+            rows.extend(call.rows(count, measured));
+        }
     }
     Ok(rows)
 }
 
-fn row(call: &str, count: usize, ours: f64, reference: f64) -> Row {
-    let plural = if count == 1 { "" } else { "s" };
-    let name = format!("grpc: {call}, 256 B, {count} connection{plural}");
-    Row::new(name, ours, Unit::MessagesPerSecond).beside(reference).bound(BOUND)
+/// What is asked of a server.
+#[derive(Clone, Copy, Debug)]
+enum Call {
+    PublishAsync,
+    Subscribe,
+}
+
+impl Call {
+    /// Messages acknowledged or received each second, over all connections.
+    async fn round(self, connections: &[[Connection; 2]], server: usize, messages: u64) -> Result<f64, Failure> {
+        let start = Instant::now();
+        let tasks = connections.iter().map(|pair| {
+            let connection = pair[server].clone();
+            tokio::spawn(async move {
+                match self {
+                    Self::PublishAsync => publish::publish(connection, connection::WRITTEN, messages).await,
+                    Self::Subscribe => subscribe::subscribe(connection, messages).await,
+                }
+            })
+        });
+        for outcome in try_join_all(tasks).await? {
+            outcome?;
+        }
+        Ok(per_second(messages * connections.len() as u64, start.elapsed()))
+    }
+
+    /// The rates, and below them what a message takes of the server's processors, which says where a ratio comes from.
+    fn rows(self, count: usize, [ours, reference, our_busy, reference_busy]: [f64; 4]) -> [Row; 2] {
+        let plural = if count == 1 { "" } else { "s" };
+        let name = format!("grpc: {self:?}, 256 B, {count} connection{plural}");
+        let busy = Row::new(format!("{name}, server's processor time"), our_busy, Unit::Microseconds);
+        let rate = Row::new(name, ours, Unit::MessagesPerSecond);
+        [rate.beside(reference).bound(BOUND), busy.beside(reference_busy)]
+    }
 }
 
 /// Connections to both servers, one pair for each partition, and what will be read from it.
@@ -71,26 +100,4 @@ async fn prepare(servers: &[ServerProcess; 2], messages: u64) -> Result<Vec<[Con
         publish::publish(ours.clone(), connection::READ, messages).await?;
     }
     Ok(connections)
-}
-
-/// Messages acknowledged each second, over all connections.
-async fn publish_round(connections: &[[Connection; 2]], server: usize, messages: u64) -> Result<f64, Failure> {
-    let start = Instant::now();
-    let tasks = connections
-        .iter()
-        .map(|pair| tokio::spawn(publish::publish(pair[server].clone(), connection::WRITTEN, messages)));
-    for outcome in try_join_all(tasks).await? {
-        outcome?;
-    }
-    Ok(per_second(messages * connections.len() as u64, start.elapsed()))
-}
-
-/// Messages received each second, over all connections.
-async fn subscribe_round(connections: &[[Connection; 2]], server: usize, messages: u64) -> Result<f64, Failure> {
-    let start = Instant::now();
-    let tasks = connections.iter().map(|pair| tokio::spawn(subscribe::subscribe(pair[server].clone(), messages)));
-    for outcome in try_join_all(tasks).await? {
-        outcome?;
-    }
-    Ok(per_second(messages * connections.len() as u64, start.elapsed()))
 }

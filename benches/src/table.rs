@@ -7,6 +7,7 @@ use std::fmt;
 pub(crate) enum Unit {
     MebibytesPerSecond,
     MessagesPerSecond,
+    Microseconds,
     Milliseconds,
     Seconds,
     Kibibytes,
@@ -19,6 +20,7 @@ impl Unit {
         match self {
             Self::MebibytesPerSecond => "MiB/s",
             Self::MessagesPerSecond => "msg/s",
+            Self::Microseconds => "µs",
             Self::Milliseconds => "ms",
             Self::Seconds => "s",
             Self::Kibibytes => "KiB",

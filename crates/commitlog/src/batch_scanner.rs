@@ -4,8 +4,10 @@
 //!
 //! After a batch that does not verify, the next one is looked for where the damaged one's header says it ends, if that
 //! header verifies; else by searching for the next magic. A candidate only counts when its checksums verify, it
-//! continues the offsets and epochs seen so far, and what follows it is the end of the file or another header: bytes
-//! that merely look like a batch inside somebody's value do not chain.
+//! continues the offsets and epochs seen so far within what one segment can span, and what follows it is the end of the
+//! file or another header: bytes that merely look like a batch inside somebody's value do not chain. (Whoever builds a
+//! whole chain of batches into a value can still mislead a search, if the header of the very batch around it rots. A
+//! tear cannot be used that way: see [`crate::segment_walk`].)
 
 use bytes::Bytes;
 use liftbridge_types::{LeaderEpoch, Offset};
@@ -16,6 +18,9 @@ use crate::storage::StorageFile;
 
 /// Bytes read from the file at once.
 const WINDOW_BYTES: u64 = 1024 * 1024;
+
+/// A segment is rolled before it spans more offsets than its index can address.
+const OFFSETS_IN_SEGMENT_MAX: u64 = u32::MAX as u64;
 
 /// One step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +38,8 @@ pub(crate) enum Scanned {
         file_position: u64,
         /// Where the next good batch begins, with its base offset; `None` when there is none up to the end.
         resume: Option<(u64, Offset)>,
+        /// Whether a whole header's worth of zeros stands there: what a medium shows for a page that was never written.
+        zeroed: bool,
         /// What was wrong with them.
         error: BatchError,
     },
@@ -110,7 +117,8 @@ impl<'a> BatchScanner<'a> {
                 let (position, expected) = resume.unwrap_or((self.limit, self.expected));
                 self.position = position;
                 self.expected = expected;
-                Ok(Some(Scanned::Damaged { file_position, resume, error }))
+                let zeroed = self.is_zeroed(file_position)?;
+                Ok(Some(Scanned::Damaged { file_position, resume, zeroed, error }))
             }
         }
     }
@@ -127,7 +135,8 @@ impl<'a> BatchScanner<'a> {
             Ok(part) => part,
             Err(error) => return Ok(Err(error)),
         };
-        if part.base_offset < self.expected || part.leader_epoch < self.newest_epoch {
+        let gap = part.base_offset.since(self.expected);
+        if part.base_offset < self.expected || gap > OFFSETS_IN_SEGMENT_MAX || part.leader_epoch < self.newest_epoch {
             return Ok(Err(BatchError::OutOfPlace { base: part.base_offset, expected: self.expected }));
         }
         let bytes = self.bytes_at(position, u64::from(part.bytes))?;
@@ -169,7 +178,7 @@ impl<'a> BatchScanner<'a> {
 
     fn next_magic(&mut self, mut from: u64) -> Result<Option<u64>, LogError> {
         while from + (HEADER_BYTES as u64) <= self.limit {
-            let bytes = self.bytes_at(from, self.window_bytes)?;
+            let bytes = self.window_from(from)?;
             if let Some(found) = bytes.windows(MAGIC.len()).position(|window| window == MAGIC) {
                 return Ok(Some(from + found as u64));
             }
@@ -178,6 +187,18 @@ impl<'a> BatchScanner<'a> {
             from += step as u64;
         }
         Ok(None)
+    }
+
+    fn is_zeroed(&mut self, position: u64) -> Result<bool, LogError> {
+        Ok(self.bytes_at(position, HEADER_BYTES as u64)?.iter().all(|byte| *byte == 0))
+    }
+
+    /// What is held from `position` on, and at least a magic's worth of it: searching loads no byte twice.
+    fn window_from(&mut self, position: u64) -> Result<Bytes, LogError> {
+        let held_end = self.window_start + self.window.len() as u64;
+        let held = if position >= self.window_start { held_end.saturating_sub(position) } else { 0 };
+        let wanted = if held >= MAGIC.len() as u64 { held } else { self.window_bytes };
+        self.bytes_at(position, wanted)
     }
 
     /// Up to `count` bytes at `position`; fewer only at the limit.

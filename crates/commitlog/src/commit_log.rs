@@ -48,6 +48,8 @@ pub struct CommitLog {
     /// What the checkpoint on disk says: its recovery offset and high watermark.
     checkpointed: Option<(Offset, Offset)>,
     bytes_since_checkpoint: u64,
+    /// Grows with every truncation, so that a sync that was under way meanwhile is not believed.
+    truncation_count: u64,
     /// Memory of a batch that left the tail, for the next builder that hands its memory over.
     spare: Vec<u8>,
     /// Files let go of and not yet unlinked.
@@ -85,6 +87,7 @@ impl CommitLog {
             high_watermark_found: recovered.high_watermark,
             checkpointed: None,
             bytes_since_checkpoint: 0,
+            truncation_count: 0,
             spare: Vec::new(),
             released: Vec::new(),
             failed: None,

@@ -14,6 +14,7 @@
 //! | `S1` | a sealed segment whose index file fits | believed without reading the log file |
 //! | `S2` | a sealed segment with a missing, short or garbled index file | scanned, the index rebuilt |
 //! | `S3` | offsets missing between two segments | reported as damaged |
+//! | `S4` | the oldest segments missing, though the checkpoint has the log begin with them | reported as damaged |
 //! | `A1` | the newest segment ends where checkpoint or index say | nothing to do |
 //! | `A2` | good batches after that | kept and synced |
 //! | `A3` | a torn tail: invalid, never durable | cut |
@@ -172,7 +173,7 @@ impl Recovery<'_> {
             _ => {
                 let plan = WalkPlan {
                     file_name: &file_names::log(file.base),
-                    known: empty_summary(file.base),
+                    known: Summary::empty(file.base),
                     file_bytes: file.bytes,
                     durable_bytes: u64::MAX,
                     durable_offset: Some(next),
@@ -180,11 +181,12 @@ impl Recovery<'_> {
                 };
                 let walked = self.walk(&plan)?;
                 self.note_epochs(&walked);
-                let segment = self.segment_of(file.base, walked);
+                let segment = Segment::walked(file.base, walked.extent, walked.index);
                 if summary.is_none() {
                     self.report.rebuilt.push(file_names::index(file.base)); // S2
                 }
-                segment.store_index(self.storage)?;
+                segment.snapshot_index(self.storage)?;
+                segment.release_index();
                 segment
             }
         };
@@ -213,7 +215,7 @@ impl Recovery<'_> {
         };
         let summary_vouches = summary.map_or((0, None), |s| (s.log_bytes, Some(s.end)));
         let (durable_bytes, durable_offset) = vouched.max(summary_vouches);
-        let known = summary.filter(|_| epochs_found).unwrap_or(empty_summary(file.base));
+        let known = summary.filter(|_| epochs_found).unwrap_or(Summary::empty(file.base));
         if known.log_bytes == file.bytes && file.bytes >= durable_bytes && summary.is_some() {
             self.report.clean = true;
             return Ok(Arc::new(Segment::from_summary(&known))); // A1
@@ -235,7 +237,7 @@ impl Recovery<'_> {
             if known.log_bytes > 0 { self.load_index(file.base).unwrap_or_default() } else { SegmentIndex::default() };
         index.append(std::mem::take(&mut walked.index));
         walked.index = index;
-        Ok(Arc::new(self.segment_of(file.base, walked)))
+        Ok(Arc::new(Segment::walked(file.base, walked.extent, walked.index)))
     }
 
     /// The newest segment as the medium has it. Had a sync of it failed, the cache would show bytes that will never be
@@ -278,13 +280,6 @@ impl Recovery<'_> {
         }
     }
 
-    fn segment_of(&self, base: Offset, walked: Walked) -> Segment {
-        let segment = Segment::empty(base);
-        segment.update_extent(|extent| *extent = walked.extent);
-        segment.replace_index(walked.index);
-        segment
-    }
-
     fn believable_summary(&self, file: LogFile) -> Result<Option<Summary>, LogError> {
         Segment::load_summary(self.storage, file.base)
     }
@@ -317,6 +312,11 @@ impl Recovery<'_> {
             segments.push(Arc::new(begun));
         }
         let log_start = segments.first().map_or(log_end, |segment| segment.base());
+        if let Some(claimed) =
+            checkpoint.map(|c| c.log_start).filter(|claimed| *claimed < log_start && log_start <= found_end)
+        {
+            self.report.damaged.push(claimed..log_start); // S4
+        }
         self.epochs.truncate(log_end);
         self.epochs.trim(log_start);
         let newest_time = segments.iter().filter_map(|segment| segment.extent().times).map(|(_, newest)| newest).max();
@@ -331,10 +331,6 @@ impl Recovery<'_> {
         };
         Ok(recovered)
     }
-}
-
-fn empty_summary(base: Offset) -> Summary {
-    Summary { base, log_bytes: 0, end: base, record_count: 0, times: None }
 }
 
 /// More than the epochs of any log that was led by a new leader every second for a year take.

@@ -87,7 +87,7 @@ pub fn scan_file(
                     ScanItem::Damaged { file_position, bytes, first: header.base_offset, resume, error }
                 }
             },
-            Scanned::Damaged { file_position, resume, error } => {
+            Scanned::Damaged { file_position, resume, error, .. } => {
                 let end = resume.map_or(log_file.bytes, |(position, _)| position);
                 let resume = resume.map(|(_, offset)| offset);
                 ScanItem::Damaged { file_position, bytes: end - file_position, first: expected, resume, error }

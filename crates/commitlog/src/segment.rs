@@ -14,6 +14,7 @@ use parking_lot::{Mutex, RwLock};
 use crate::error::LogError;
 use crate::file_names;
 use crate::segment_index::{IndexEntry, SUMMARY_BYTES, SegmentIndex, Summary};
+use crate::segment_walk::{WalkPlan, walk};
 use crate::small_file;
 use crate::storage::{Storage, StorageFile};
 
@@ -56,6 +57,11 @@ impl Segment {
     pub(crate) fn empty(base: Offset) -> Self {
         let extent = Extent { log_bytes: 0, end: base, record_count: 0, times: None, damaged: Vec::new() };
         Self::with_extent(base, extent, IndexSlot::InMemory(SegmentIndex::default()))
+    }
+
+    /// A segment that was walked, with its index in memory.
+    pub(crate) fn walked(base: Offset, extent: Extent, index: SegmentIndex) -> Self {
+        Self::with_extent(base, extent, IndexSlot::InMemory(index))
     }
 
     /// A segment whose index file was found to be good.
@@ -133,11 +139,6 @@ impl Segment {
         Ok(file)
     }
 
-    /// Lets go of the file that was opened under this segment's name: another one has taken its place.
-    pub(crate) fn forget_file(&self) {
-        *self.file.lock() = None;
-    }
-
     /// Adds an index entry if the last one is `interval` bytes or more behind. Only for the segment that is appended to.
     pub(crate) fn maybe_index(&self, entry: IndexEntry, interval: u32) {
         if let IndexSlot::InMemory(index) = &mut *self.index.lock() {
@@ -151,8 +152,8 @@ impl Segment {
     }
 
     /// Looks something up in the index, loading it if need be; the caller keeps what was loaded in `held` for as long as
-    /// it stays with this segment. An index that cannot be loaded points at the beginning of the file: slower, never
-    /// wrong.
+    /// it stays with this segment. An index that cannot be loaded is made anew from the log file; where that fails too, it
+    /// points at the beginning of the file: slower, never wrong.
     pub(crate) fn look_up<R>(
         &self,
         storage: &dyn Storage,
@@ -163,7 +164,10 @@ impl Segment {
         match &mut *slot {
             IndexSlot::InMemory(index) => find(index),
             IndexSlot::OnDisk(weak) => {
-                let index = weak.upgrade().unwrap_or_else(|| Arc::new(self.load_index(storage).unwrap_or_default()));
+                let index = weak.upgrade().unwrap_or_else(|| {
+                    let index = self.load_index(storage).or_else(|| self.rebuild_index(storage).ok());
+                    Arc::new(index.unwrap_or_default())
+                });
                 *weak = Arc::downgrade(&index);
                 find(held.insert(index))
             }
@@ -177,40 +181,40 @@ impl Segment {
         (summary.base == self.base && summary.log_bytes <= extent.log_bytes).then_some(index)
     }
 
-    /// Takes the index into memory, so that it can grow. Returns false when its file is of no use: the caller rebuilds it.
-    pub(crate) fn hold_index(&self, storage: &dyn Storage) -> bool {
-        let mut slot = self.index.lock();
-        if matches!(&*slot, IndexSlot::InMemory(_)) {
-            return true;
-        }
-        let loaded = self.load_index(storage);
-        let found = loaded.is_some();
-        *slot = IndexSlot::InMemory(loaded.unwrap_or_default());
-        found
+    fn rebuild_index(&self, storage: &dyn Storage) -> Result<SegmentIndex, LogError> {
+        let file = self.open_file(storage)?;
+        let extent = self.extent();
+        let plan = WalkPlan::whole(&self.log_name, self.base, extent.log_bytes, extent.end);
+        Ok(walk(&*file, &plan)?.index)
     }
 
-    /// Puts an index made anew in the place of what was there.
-    pub(crate) fn replace_index(&self, index: SegmentIndex) {
-        *self.index.lock() = IndexSlot::InMemory(index);
+    /// Takes the index into memory, so that it can grow; made anew where its file is of no use.
+    pub(crate) fn hold_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
+        let mut slot = self.index.lock();
+        if let IndexSlot::OnDisk(_) = &*slot {
+            let index = match self.load_index(storage) {
+                Some(index) => index,
+                None => self.rebuild_index(storage)?,
+            };
+            *slot = IndexSlot::InMemory(index);
+        }
+        Ok(())
     }
 
     /// Writes the index with the segment's summary to its file, from where the next open goes on. Durable like
-    /// [`small_file::replace`].
+    /// [`small_file::replace`]. Look-ups go on meanwhile.
     pub(crate) fn snapshot_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
         let summary = self.summary();
-        match &*self.index.lock() {
-            IndexSlot::InMemory(index) => {
-                small_file::replace(storage, &file_names::index(self.base), &index.encode(&summary))
-            }
-            IndexSlot::OnDisk(_) => Ok(()),
-        }
+        let content = match &*self.index.lock() {
+            IndexSlot::InMemory(index) => index.encode(&summary),
+            IndexSlot::OnDisk(_) => return Ok(()),
+        };
+        small_file::replace(storage, &file_names::index(self.base), &content)
     }
 
-    /// Writes the index like [`Segment::snapshot_index`] and lets go of the memory.
-    pub(crate) fn store_index(&self, storage: &dyn Storage) -> Result<(), LogError> {
-        self.snapshot_index(storage)?;
+    /// Lets go of the index in memory; its file must be up to date.
+    pub(crate) fn release_index(&self) {
         *self.index.lock() = IndexSlot::OnDisk(Weak::new());
-        Ok(())
     }
 
     fn summary(&self) -> Summary {

@@ -188,6 +188,11 @@ pub(crate) struct BlockBounds {
 }
 
 impl Summary {
+    /// Of a segment of which nothing is known but where it begins.
+    pub(crate) fn empty(base: Offset) -> Self {
+        Self { base, log_bytes: 0, end: base, record_count: 0, times: None }
+    }
+
     /// The summary at the start of an index file, of which `bytes` need be no more than [`SUMMARY_BYTES`]; `None` when
     /// anything about it is wrong.
     pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {

@@ -8,12 +8,16 @@
 //! follows it: a *torn* tail. Example: appends A, B, sync, C, D, power cut. If A does not verify, C's stable end lies
 //! after A, so A is rot and stays in its place. If C does not verify, D proves nothing about C, so C and D are cut; both
 //! were never acknowledged as durable.
+//!
+//! Where the header of a batch is all zeros, its page was never written: that is a tear by itself, and nothing behind it
+//! is asked for proof. So what a publisher put into a torn batch cannot pass for batches that prove it.
 
 use liftbridge_types::{LeaderEpoch, Offset};
 
 use crate::batch::{Batch, BatchError};
 use crate::batch_scanner::{BatchScanner, Scanned};
 use crate::error::LogError;
+use crate::options::LogOptions;
 use crate::segment::Extent;
 use crate::segment_index::{IndexEntry, SegmentIndex, Summary};
 use crate::storage::StorageFile;
@@ -33,6 +37,20 @@ pub(crate) struct WalkPlan<'a> {
     pub(crate) durable_offset: Option<Offset>,
     /// Distance of index entries.
     pub(crate) index_interval_bytes: u32,
+}
+
+impl<'a> WalkPlan<'a> {
+    /// A walk over all of a segment that is known to reach to `end` and to be durable.
+    pub(crate) fn whole(file_name: &'a str, base: Offset, file_bytes: u64, end: Offset) -> Self {
+        Self {
+            file_name,
+            known: Summary::empty(base),
+            file_bytes,
+            durable_bytes: u64::MAX,
+            durable_offset: Some(end),
+            index_interval_bytes: LogOptions::default().index_interval_bytes,
+        }
+    }
 }
 
 /// What a walk found.
@@ -86,9 +104,12 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                 walked.newer_version = Some(version);
                 return Ok(walked);
             }
-            Scanned::Damaged { file_position, resume, .. } => {
+            Scanned::Damaged { file_position, resume, zeroed, .. } => {
                 if file_position >= plan.durable_bytes {
                     doubts.push(Doubt { file_position, before: walked.extent.clone() });
+                    if zeroed {
+                        break;
+                    }
                 }
                 walked.add_damage(plan, resume);
             }

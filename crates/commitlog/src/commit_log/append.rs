@@ -12,8 +12,7 @@ use super::{Active, CommitLog};
 use crate::batch::{Batch, BatchBuilder, BatchHeader};
 use crate::error::{AppendError, LogError};
 use crate::segment::Segment;
-use crate::segment_index::{IndexEntry, Summary};
-use crate::segment_walk::{WalkPlan, walk};
+use crate::segment_index::IndexEntry;
 use crate::sync_policy::SyncPolicy;
 
 /// A position in a segment's index is 32 bits wide, so a segment ends before that.
@@ -176,7 +175,8 @@ impl CommitLog {
         self.sync()?;
         self.store_epochs()?;
         if let Some(newest) = self.shared.segments().last() {
-            newest.store_index(self.storage())?;
+            newest.snapshot_index(self.storage())?;
+            newest.release_index();
         }
         self.begin_segment()
     }
@@ -194,20 +194,8 @@ impl CommitLog {
 
     fn open_active(&self, segment: Arc<Segment>) -> Result<Active, AppendError> {
         let file = segment.open_file(self.storage())?;
-        let extent = segment.extent();
-        if !segment.hold_index(self.storage()) {
-            let known =
-                Summary { base: segment.base(), log_bytes: 0, end: segment.base(), record_count: 0, times: None };
-            let plan = WalkPlan {
-                file_name: segment.log_name(),
-                known,
-                file_bytes: extent.log_bytes,
-                durable_bytes: u64::MAX,
-                durable_offset: Some(extent.end),
-                index_interval_bytes: self.options.index_interval_bytes,
-            };
-            segment.replace_index(walk(&*file, &plan)?.index);
-        }
-        Ok(Active { segment, file, durable_bytes: extent.log_bytes, sync_failed: Arc::default() })
+        segment.hold_index(self.storage())?;
+        let durable_bytes = segment.log_bytes();
+        Ok(Active { segment, file, durable_bytes, sync_failed: Arc::default() })
     }
 }

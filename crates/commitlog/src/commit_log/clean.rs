@@ -9,43 +9,60 @@ use crate::error::{AppendError, LogError};
 use crate::file_names::{self, RELEASED_SUFFIX};
 use crate::retention::{SegmentFacts, releasable};
 use crate::segment::Segment;
+use crate::shared::Segments;
 
 impl CommitLog {
     /// Rolls the active segment if it is due by age, then lets go of whole sealed segments beyond the retention limits, none
     /// of them with a record at or above `high_watermark`. Returns how many segments were let go.
     ///
     /// The new log start is durable before their files are renamed; the files are unlinked by
-    /// [`CommitLog::remove_released`] or by the next open. Readers that have one open finish it.
+    /// [`CommitLog::remove_released`] or by the next open. Readers that have one open finish it. On a full disk, where the
+    /// new log start cannot be written, the segments go one by one, each durably before the next: retention is what makes
+    /// room again.
     ///
     /// # Errors
-    /// When the storage fails; segments renamed before stay let go.
+    /// When the storage fails; segments renamed before stay let go, and the rest goes with the next call or open.
     pub fn clean(&mut self, now: Timestamp, high_watermark: Offset) -> Result<usize, AppendError> {
         self.check_usable()?;
         let segments = self.shared.segments();
         if segments.last().is_some_and(|newest| self.is_due_by_age(newest, now)) {
-            self.roll()?;
+            tolerate_full_disk(self.roll())?;
         }
         let segments = self.shared.segments();
         let facts: Vec<SegmentFacts> = segments.iter().map(|segment| facts(segment)).collect();
         let count = releasable(&facts, &self.options.retention, now, high_watermark);
-        let (going, staying) = segments.split_at(count);
-        if going.is_empty() {
+        if count == 0 {
             return Ok(0);
         }
-        // Readers look for files only of segments in the list, so the list goes first.
+        // A crash may undo any of the renames, not only the last ones; the log start on disk decides then.
+        let log_start = segments.get(count).map_or(self.log_end(), |segment| segment.base());
+        let announced = tolerate_full_disk(self.write_checkpoint(log_start, high_watermark))?.is_some();
+        if announced {
+            self.sync_directory()?;
+        }
+        for (released, segment) in segments.iter().take(count).enumerate() {
+            // Readers look for files only of segments in the list, so the list goes first.
+            self.drop_oldest(&segments, released + 1);
+            self.release(&file_names::log(segment.base()))?;
+            self.release(&file_names::index(segment.base()))?;
+            if !announced {
+                self.sync_directory()?;
+            }
+        }
+        self.sync_directory()?;
+        if !announced {
+            self.remove_released()?;
+            tolerate_full_disk(self.write_checkpoint(log_start, high_watermark))?;
+        }
+        Ok(count)
+    }
+
+    fn drop_oldest(&mut self, segments: &Segments, count: usize) {
+        let staying = segments.get(count..).unwrap_or_default();
         self.shared.replace_segments(staying.to_vec());
         let log_start = staying.first().map_or(self.log_end(), |segment| segment.base());
         self.shared.set_log_start(log_start);
         self.epochs_dirty |= self.epochs.trim(log_start);
-        // A crash may undo any of the renames below, not only the last ones; the log start on disk decides then.
-        self.write_checkpoint(high_watermark)?;
-        self.sync_directory()?;
-        for segment in going {
-            self.release(&file_names::log(segment.base()))?;
-            self.release(&file_names::index(segment.base()))?;
-        }
-        self.sync_directory()?;
-        Ok(count)
     }
 
     /// Unlinks the files of segments that [`CommitLog::clean`] let go of. Returns how many files went.
@@ -74,6 +91,15 @@ impl CommitLog {
             Err(error) => return Err(LogError::new("rename", name, error)),
         }
         Ok(())
+    }
+}
+
+/// `None` where the disk had no room; other failures stay failures.
+fn tolerate_full_disk<T>(result: Result<T, AppendError>) -> Result<Option<T>, AppendError> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(AppendError::Storage(error)) if error.is_disk_full() => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

@@ -26,6 +26,7 @@ pub struct PendingSync {
     failed: Arc<Mutex<bool>>,
     log_bytes: u64,
     end: Offset,
+    truncation_count: u64,
 }
 
 impl PendingSync {
@@ -69,6 +70,7 @@ impl CommitLog {
             failed: Arc::clone(&active.sync_failed),
             log_bytes: active.segment.log_bytes(),
             end,
+            truncation_count: self.truncation_count,
         }))
     }
 
@@ -80,6 +82,8 @@ impl CommitLog {
         // A roll in the meantime synced the file itself, and another one is active now.
         let active = self.active.as_mut().filter(|active| Arc::ptr_eq(&active.file, &pending.file));
         match outcome {
+            // What it made durable may be cut off by now, and other records in its place.
+            Ok(()) if pending.truncation_count != self.truncation_count => Ok(self.durable_end()),
             Ok(()) => {
                 if let Some(active) = active {
                     active.durable_bytes = active.durable_bytes.max(pending.log_bytes);
@@ -110,7 +114,7 @@ impl CommitLog {
         if self.checkpointed == Some((self.log_end(), high_watermark)) {
             return Ok(());
         }
-        self.write_checkpoint(high_watermark)
+        self.write_checkpoint(self.log_start(), high_watermark)
     }
 
     /// Does what [`CommitLog::checkpoint`] does once enough was appended since the last one.
@@ -124,8 +128,8 @@ impl CommitLog {
         self.checkpoint(high_watermark)
     }
 
-    /// Syncs and writes a checkpoint.
-    pub(super) fn write_checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
+    /// Syncs and writes a checkpoint, of a log that is to begin at `log_start`.
+    pub(super) fn write_checkpoint(&mut self, log_start: Offset, high_watermark: Offset) -> Result<(), AppendError> {
         self.sync()?;
         let Some(newest) = self.shared.segments().last().cloned() else { return Ok(()) };
         self.store_epochs()?;
@@ -134,7 +138,7 @@ impl CommitLog {
             segment: newest.base(),
             file_position: newest.log_bytes(),
             recovery_offset: self.log_end(),
-            log_start: self.log_start(),
+            log_start,
             high_watermark,
             newest_time: self.newest_time,
         };
@@ -151,14 +155,13 @@ impl CommitLog {
     /// When the storage fails; then the log is as usable as it was before.
     pub fn park(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         let written_since_open = self.active.is_some();
-        self.sync()?;
-        if let Some(newest) = self.shared.segments().last() {
-            self.store_epochs()?;
-            newest.store_index(self.storage())?;
-        }
         self.checkpoint(high_watermark)?;
         if written_since_open {
             self.sync_directory()?;
+        }
+        // Last, so that after any failure above the index goes on growing where it is.
+        if let Some(newest) = self.shared.segments().last() {
+            newest.release_index();
         }
         self.active = None;
         self.clear_tail();
@@ -170,6 +173,8 @@ impl CommitLog {
     pub(super) fn store_epochs(&mut self) -> Result<(), AppendError> {
         if self.epochs_dirty {
             small_file::replace(self.storage(), file_names::LEADER_EPOCHS, &self.epochs.encode())?;
+            // A crash must not keep the index and lose the epochs it vouches for.
+            self.sync_directory()?;
             self.epochs_dirty = false;
         }
         Ok(())

@@ -10,7 +10,7 @@ use crate::batch::BatchBuilder;
 use crate::error::{AppendError, ReadError, TimeLookupError};
 use crate::options::{LogOptions, RetentionLimits};
 use crate::reader::LogView;
-use crate::storage::{MemoryVolume, Storage, Volume};
+use crate::storage::{FaultyVolume, MemoryVolume, Storage, Volume};
 use crate::sync_policy::SyncPolicy;
 
 /// Segments and index intervals so small that their edges are everywhere.
@@ -356,6 +356,90 @@ fn batches_of_another_log_are_taken_unchanged_and_only_in_order() {
     damaged[80] ^= 1;
     let refused = open(&memory(), small()).append_batches(&damaged.into()).unwrap_err();
     assert!(matches!(refused, AppendError::Malformed(_)), "{refused}");
+}
+
+#[test]
+fn a_reader_that_was_ahead_of_a_truncation_sees_what_took_its_place() {
+    let mut log = open(&memory(), LogOptions { tail_bytes_max: 0, ..LogOptions::default() });
+    append_at(&mut log, 1, 0, &["first"]);
+    append_at(&mut log, 1, 0, &["old 1", "old 2", "old 3", "old 4"]);
+    let mut reader = log.view().reader(Offset::ZERO);
+    reader.read(Offset::new(1), 1).unwrap();
+    log.truncate(Offset::new(3)).unwrap();
+    append_at(&mut log, 2, 0, &["new 3", "new 4"]);
+    let batches = reader.read(Offset::MAX, 1 << 20).unwrap();
+    let values: Vec<_> = batches.iter().flat_map(|batch| batch.records()).map(|r| r.unwrap().value).collect();
+    assert_eq!(values, ["old 1", "old 2", "new 3", "new 4"]);
+}
+
+#[test]
+fn a_sync_that_a_truncation_overtook_makes_nothing_durable() {
+    let mut log = open(&memory(), small());
+    append_at(&mut log, 1, 0, &["a", "b", "c", "d"]);
+    let pending = log.prepare_sync().unwrap().unwrap();
+    log.truncate(Offset::new(2)).unwrap();
+    append_at(&mut log, 2, 0, &["e", "f"]);
+    let outcome = pending.run();
+    assert_eq!(log.finish_sync(&pending, outcome).unwrap(), Offset::new(2));
+    assert!(log.prepare_sync().unwrap().is_some());
+}
+
+#[test]
+fn retention_makes_room_on_a_full_disk() {
+    let volume = FaultyVolume::new(1);
+    let storage = volume.directory("log");
+    let retention = RetentionLimits { bytes: Some(1000), ..RetentionLimits::default() };
+    let mut log = open(&storage, LogOptions { retention, ..small() });
+    fill(&mut log, 60, 1);
+    log.sync().unwrap();
+    volume.limit_free_bytes(Some(0));
+    assert!(log.clean(Timestamp::EPOCH, Offset::new(60)).unwrap() > 0);
+    log.remove_released().unwrap();
+    fill(&mut log, 61, 1);
+    let log_start = log.log_start();
+    drop(log);
+    volume.limit_free_bytes(None);
+    assert_eq!(open(&storage, small()).log_start(), log_start);
+}
+
+#[test]
+fn after_a_failed_park_the_index_goes_on_growing() {
+    let mut failed = 0;
+    for operation in 0..30 {
+        let volume = FaultyVolume::new(1);
+        let storage = volume.directory("log");
+        let mut log = open(&storage, LogOptions { segment_bytes_max: 1 << 30, ..small() });
+        fill(&mut log, 50, 1);
+        log.sync().unwrap();
+        volume.fail_operation(operation, std::io::ErrorKind::StorageFull);
+        let is_parked = log.park(Offset::new(50)).is_ok();
+        let mut builder = BatchBuilder::new();
+        builder.push(None, b"50", &[]).unwrap();
+        if is_parked || log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).is_err() {
+            continue;
+        }
+        failed += 1;
+        fill(&mut log, 500, 1);
+        log.checkpoint(Offset::new(500)).unwrap();
+        let index = storage.list().unwrap().into_iter().find(|file| file.name.ends_with(".index")).unwrap();
+        assert!(index.bytes > 64 + 16 * 100, "{} bytes of index after operation {operation} failed", index.bytes);
+    }
+    assert!(failed > 0);
+}
+
+#[test]
+fn searching_past_damage_reads_no_byte_many_times() {
+    let volume = FaultyVolume::new(1);
+    let storage = volume.directory("log");
+    let mut log = open(&storage, LogOptions { segment_bytes_max: 1 << 30, ..small() });
+    let lookalikes = "LBB\u{1}".repeat(64 * 1024);
+    append_at(&mut log, 1, 0, &[&lookalikes]);
+    append_at(&mut log, 1, 0, &["after"]);
+    volume.flip_bit("log/00000000000000000000.log", 9, 0).unwrap();
+    let before = volume.operation_count();
+    let damaged = log.view().reader(Offset::ZERO).read(Offset::MAX, 64 * 1024).unwrap_err();
+    assert!(matches!(&damaged, ReadError::Damaged { offsets, .. } if offsets.end == Offset::new(1)), "{damaged}");
+    assert!(volume.operation_count() - before < 50, "{} operations", volume.operation_count() - before);
 }
 
 #[test]

@@ -18,7 +18,6 @@ use crate::checkpoint::Checkpoint;
 use crate::error::{AppendError, LogError};
 use crate::file_names;
 use crate::segment::{Extent, Segment};
-use crate::segment_index::Summary;
 use crate::segment_walk::{WalkPlan, walk};
 use crate::small_file::TEMPORARY_SUFFIX;
 use crate::storage::StorageFile;
@@ -59,6 +58,7 @@ impl CommitLog {
 
         self.lower_claims(staying.last(), cut.as_ref(), end)?;
         self.active = None;
+        self.truncation_count += 1;
         self.shared.tail.write().clear();
         self.shared.set_log_end(end);
         self.shared.set_durable_end(end);
@@ -70,11 +70,19 @@ impl CommitLog {
             self.sync_directory()?;
         }
         match (staying.last(), &cut) {
-            (Some(newest), Some(cut)) => self.cut_file(newest, cut, end)?,
+            (Some(newest), Some(cut)) => {
+                // A segment of its own, so that no reader goes on in the file that was.
+                let shorter = self.cut_file(newest, cut, end)?;
+                let mut segments = staying.to_vec();
+                segments.pop();
+                segments.push(Arc::new(shorter));
+                self.shared.replace_segments(segments);
+            }
             _ => self.shared.set_log_start(end),
         }
         self.epochs_dirty |= self.epochs.truncate(end);
-        self.newest_time = staying.iter().rev().find_map(|s| s.extent().times).map(|(_, newest)| newest);
+        let segments = self.shared.segments();
+        self.newest_time = segments.iter().rev().find_map(|s| s.extent().times).map(|(_, newest)| newest);
         self.store_epochs()
     }
 
@@ -106,7 +114,7 @@ impl CommitLog {
         end: Offset,
     ) -> Result<(), AppendError> {
         if let Some(newest) = newest {
-            newest.hold_index(self.storage());
+            newest.hold_index(self.storage())?;
             self.remove_file(&file_names::index(newest.base()))?;
         }
         let recovery_offset = cut.map_or(end, |cut| cut.end);
@@ -123,7 +131,7 @@ impl CommitLog {
         self.sync_directory()
     }
 
-    fn cut_file(&mut self, segment: &Segment, cut: &Cut, end: Offset) -> Result<(), AppendError> {
+    fn cut_file(&mut self, segment: &Segment, cut: &Cut, end: Offset) -> Result<Segment, AppendError> {
         let name = segment.log_name();
         let file = segment.open_file(self.storage())?;
         let file_bytes = match &cut.straddling {
@@ -139,19 +147,11 @@ impl CommitLog {
             }
         };
         drop(file);
-        let base = segment.base();
-        let plan = WalkPlan {
-            file_name: name,
-            known: Summary { base, log_bytes: 0, end: base, record_count: 0, times: None },
-            file_bytes,
-            durable_bytes: u64::MAX,
-            durable_offset: Some(end),
-            index_interval_bytes: self.options.index_interval_bytes,
-        };
-        let walked = walk(&*segment.open_file(self.storage())?, &plan)?;
-        segment.update_extent(|extent| *extent = Extent { end, log_bytes: file_bytes, ..walked.extent });
-        segment.replace_index(walked.index);
-        Ok(())
+        let shorter = Segment::empty(segment.base());
+        let plan = WalkPlan::whole(name, segment.base(), file_bytes, end);
+        let walked = walk(&*shorter.open_file(self.storage())?, &plan)?;
+        let extent = Extent { end, log_bytes: file_bytes, ..walked.extent };
+        Ok(Segment::walked(segment.base(), extent, walked.index))
     }
 
     /// Puts a file with the first `bytes` of the segment's and `last` after them in the place of the segment's file.
@@ -182,7 +182,6 @@ impl CommitLog {
         into.append(bytes, &mut [IoSlice::new(last)]).map_err(|e| LogError::new("write", &temporary, e))?;
         into.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
         self.storage().rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))?;
-        segment.forget_file();
         self.sync_directory()
     }
 

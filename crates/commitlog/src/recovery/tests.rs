@@ -251,6 +251,16 @@ fn s3_a_segment_that_vanished_is_reported_as_damaged() {
 }
 
 #[test]
+fn s4_oldest_segments_that_vanished_are_reported_as_damaged() {
+    let storage = crashed();
+    open(&storage).0.checkpoint(Offset::new(40)).unwrap();
+    storage.remove(&file_names::log(Offset::ZERO)).unwrap();
+    let (log, report) = open(&storage);
+    assert_eq!(report.damaged, [Offset::ZERO..log.log_start()]);
+    assert!(log.log_start() > Offset::ZERO);
+}
+
+#[test]
 fn a2_good_batches_after_the_checkpoint_are_kept() {
     let storage = crashed();
     let (mut log, _) = open(&storage);
@@ -299,6 +309,28 @@ fn a3_what_follows_a_torn_batch_without_proof_is_cut_too() {
     assert!(report.bytes_cut > 0);
     let (good, bad) = survey(&log);
     assert!(bad.is_empty() && good.len() >= 40, "synced records stay: {}", good.len());
+}
+
+/// A page that was never written reads as zeros. Batches that a publisher put into the torn message's value must not be
+/// taken for batches of the log, nor for proof that the page was written once.
+#[test]
+fn a3_nothing_in_a_batch_whose_header_was_never_written_is_believed() {
+    let donor = crashed();
+    let (inner, _) = open(&donor);
+    let chain = inner.view().reader(Offset::new(5)).read(Offset::new(9), 1 << 20).unwrap();
+    let mut value = vec![b'x'; 8192];
+    chain.iter().for_each(|batch| value.extend_from_slice(batch.bytes()));
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) = open(&storage);
+    append_synced(&mut log, 1);
+    let acked_bytes = usize::try_from(log.size_bytes()).unwrap();
+    let mut builder = BatchBuilder::new();
+    builder.push(None, &value, &[]).unwrap();
+    log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).unwrap();
+    drop(log);
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| bytes[acked_bytes..acked_bytes + 4096].fill(0));
+    let (log, report) = open(&storage);
+    assert_eq!((log.log_end(), report.damaged), (Offset::new(1), vec![]));
 }
 
 #[test]
@@ -415,6 +447,23 @@ fn a_log_of_a_newer_format_is_refused_and_left_alone() {
     assert_eq!(bytes_of(&storage, &newest), before);
 }
 
+/// KIP-101 stands on this table: an index that is believed must not hide an epoch.
+#[test]
+fn e1_no_crash_loses_an_epoch_of_what_was_checkpointed() {
+    for seed in 0..100 {
+        let volume = FaultyVolume::new(seed);
+        let (mut log, _) = CommitLog::open(volume.directory("log"), options()).unwrap();
+        append(&mut log, 1);
+        log.park(Offset::new(1)).unwrap();
+        append(&mut log, 2);
+        log.checkpoint(Offset::new(2)).unwrap();
+        drop(log);
+        volume.crash();
+        let (log, _) = CommitLog::open(volume.directory("log"), options()).unwrap();
+        assert_eq!((log.log_end(), log.leader_epochs().len()), (Offset::new(2), 2), "seed {seed}");
+    }
+}
+
 /// What a log must still hold after a crash: every record by offset, and how far it was durable.
 #[derive(Default)]
 struct Model {
@@ -501,7 +550,10 @@ fn truncate_modelled(log: &mut CommitLog, model: &mut Model, amount: u8) {
 }
 
 fn clean_modelled(log: &mut CommitLog, model: &mut Model) {
-    let _ = log.clean(Timestamp::EPOCH, Offset::new(model.durable_end));
+    if log.clean(Timestamp::EPOCH, Offset::new(model.durable_end)).is_err() {
+        // What it had announced before it failed goes with the next open.
+        model.log_start = model.durable_end;
+    }
     model.log_start = model.log_start.max(log.log_start().get());
     let _ = log.remove_released();
     model.durable_end = model.durable_end.max(log.durable_end().get());

@@ -6,7 +6,7 @@ use std::time::Duration;
 use liftbridge_broker::{BrokerConfig, Shutdown};
 use liftbridge_commitlog::MemoryVolume;
 use liftbridge_proto::api::api_client::ApiClient;
-use liftbridge_proto::api::{CreateStreamRequest, Message, PublishRequest, SubscribeRequest};
+use liftbridge_proto::api::{AckPolicy, CreateStreamRequest, Message, PublishRequest, SubscribeRequest};
 use liftbridge_types::BrokerId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -48,9 +48,10 @@ impl Fixture {
         fixture
     }
 
-    /// Publishes a value and waits until it is stored.
+    /// Publishes a value and waits until it is committed.
     pub(crate) async fn publish(&mut self, stream: &str, value: &str) -> Result<i64, Status> {
-        let response = self.client.publish(patient(message(stream, value))).await?.into_inner();
+        let committed = PublishRequest { ack_policy: AckPolicy::All.into(), ..message(stream, value) };
+        let response = self.client.publish(patient(committed)).await?.into_inner();
         Ok(response.ack.expect("who waits is told").offset)
     }
 

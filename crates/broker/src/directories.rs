@@ -5,12 +5,16 @@
 //! streams/deleted-<stream id>-<name>/         a stream that is being removed
 //! ```
 //!
-//! The id makes the directory of every life of a name another one. A directory goes only when its stream was deleted by
-//! agreement: it is renamed first, which is atomic, so that no half-removed stream is ever taken for a whole one.
+//! The id makes the directory of every life of a name another one, and a directory goes only when its stream was deleted by
+//! agreement. So no half-removed stream is ever taken for a whole one: nobody opens the directory of an id that is agreed
+//! to be deleted, and the agreement is not forgotten before the directory is gone. The partitions' directories go first, each
+//! when its log is closed; what is left of the stream is renamed before it is removed, so that whoever looks at the volume
+//! sees that it is no stream any more.
 
 use std::io;
 
 use liftbridge_commitlog::Volume;
+use liftbridge_metadata_raft::DeletedStream;
 use liftbridge_types::{PartitionId, StreamId, StreamName};
 
 const ROOT: &str = "streams";
@@ -29,6 +33,18 @@ pub(crate) fn remove_stream(volume: &dyn Volume, id: StreamId, name: &StreamName
     volume.remove_directory(&deleted)?;
     volume.rename_directory(&format!("{ROOT}/{id}-{name}"), &deleted)?;
     volume.remove_directory(&deleted)
+}
+
+/// Removes the directories of deleted streams; the streams of which something is left.
+pub(crate) fn remove_streams(volume: &dyn Volume, mut deleted: Vec<DeletedStream>) -> Vec<DeletedStream> {
+    deleted.retain(|DeletedStream { id, name }| {
+        let removed = remove_stream(volume, *id, name);
+        if let Err(error) = &removed {
+            tracing::warn!(stream = %name, %error, "a deleted stream's files were not removed; it is tried again");
+        }
+        removed.is_err()
+    });
+    deleted
 }
 
 /// Removes what an interrupted removal left.

@@ -6,8 +6,12 @@
 //! deletion of stream 7 is agreed on, the server dies before its files are gone. No snapshot contains the deletion; the next
 //! start replays it from the log and removes the directory, whose name has the 7 in it, even if a new stream has the
 //! name by then.
+//!
+//! Files that cannot be removed now are removed later: with what is carried out next, from time to time, at the next start.
+//! Until they are gone nothing is reported to the metadata, so no snapshot forgets them; what is agreed on goes on.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, Stream};
 use tokio::sync::mpsc;
@@ -18,6 +22,9 @@ use crate::partition::Completion;
 use crate::progress::ProgressReporter;
 use crate::streams_here::LocalPartition;
 
+/// How often the removal of files that could not be removed is tried again.
+const REMOVAL_RETRY: Duration = Duration::from_secs(60);
+
 /// Carries out what is agreed on.
 #[derive(Debug)]
 pub(crate) struct Follower {
@@ -25,33 +32,78 @@ pub(crate) struct Follower {
     node: Weak<Node>,
     applied: mpsc::Receiver<Applied>,
     carried_out: ProgressReporter,
-    /// `false` once files could not be removed. From then on nothing is reported to the metadata, so that no snapshot
-    /// forgets them and the next start tries again; this node goes on.
-    files_in_step: bool,
+    /// Deleted streams whose files are still there. While there are any, nothing is reported to the metadata.
+    unremoved: Vec<DeletedStream>,
+}
+
+/// What the follower has to do next.
+enum Next {
+    Applied(Applied),
+    RemoveAgain,
+    Closed,
 }
 
 impl Follower {
-    /// A follower of what comes through `applied`. `files_in_step` says whether everything before is carried out.
+    /// A follower of what comes through `applied`. Everything before is carried out, but for the removal of `unremoved`.
     pub(crate) fn new(
         node: &Arc<Node>,
         applied: mpsc::Receiver<Applied>,
         carried_out: ProgressReporter,
-        files_in_step: bool,
+        unremoved: Vec<DeletedStream>,
     ) -> Self {
-        Self { node: Arc::downgrade(node), applied, carried_out, files_in_step }
+        Self { node: Arc::downgrade(node), applied, carried_out, unremoved }
     }
 
     /// Carries out event after event until the metadata is closed or the broker is gone.
     pub(crate) async fn run(mut self) {
-        while let Some(Applied { index, events }) = self.applied.recv().await {
+        let mut latest = None;
+        loop {
+            let next = self.next().await;
             let Some(node) = self.node.upgrade() else { return };
-            for event in events {
-                self.carry_out(&node, event).await;
+            match next {
+                Next::Applied(Applied { index, events }) => {
+                    self.remove_again(&node).await;
+                    for event in events {
+                        self.carry_out(&node, event).await;
+                    }
+                    self.carried_out.report(index);
+                    latest = Some(index);
+                }
+                Next::RemoveAgain => self.remove_again(&node).await,
+                Next::Closed => return,
             }
-            if self.files_in_step {
+            if let Some(index) = latest.take_if(|_| self.unremoved.is_empty()) {
                 node.metadata.carried_out(index);
             }
-            self.carried_out.report(index);
+        }
+    }
+
+    async fn next(&mut self) -> Next {
+        let received = if self.unremoved.is_empty() {
+            Ok(self.applied.recv().await)
+        } else {
+            // Receiving is given up only while nothing is received.
+            tokio::time::timeout(REMOVAL_RETRY, self.applied.recv()).await
+        };
+        match received {
+            Ok(Some(applied)) => Next::Applied(applied),
+            Ok(None) => Next::Closed,
+            Err(_elapsed) => Next::RemoveAgain,
+        }
+    }
+
+    async fn remove_again(&mut self, node: &Node) {
+        if self.unremoved.is_empty() {
+            return;
+        }
+        let (volume, unremoved) = (Arc::clone(&node.volume), self.unremoved.clone());
+        let left = tokio::task::spawn_blocking(move || directories::remove_streams(&*volume, unremoved)).await;
+        match left {
+            Ok(left) => self.unremoved = left,
+            Err(error) => tracing::error!(%error, "removing deleted streams' files did not finish"),
+        }
+        if self.unremoved.is_empty() {
+            tracing::info!("the files of all deleted streams are removed now");
         }
     }
 
@@ -61,7 +113,11 @@ impl Follower {
                 tracing::info!(broker = %id, %incarnation, "broker registered");
             }
             ClusterEvent::StreamCreated(stream) => create(node, stream).await,
-            ClusterEvent::StreamDeleted(stream) => self.files_in_step &= delete(node, stream).await,
+            ClusterEvent::StreamDeleted(stream) => {
+                if !delete(node, &stream).await {
+                    self.unremoved.push(stream);
+                }
+            }
             ClusterEvent::PartitionsPaused(partitions) => {
                 change(node, &partitions, |partition| partition.handle.pause()).await;
             }
@@ -89,7 +145,7 @@ async fn create(node: &Arc<Node>, stream: Arc<Stream>) {
 }
 
 /// Ends and removes a stream; `false` when files of it are left.
-async fn delete(node: &Arc<Node>, deleted: DeletedStream) -> bool {
+async fn delete(node: &Arc<Node>, deleted: &DeletedStream) -> bool {
     if let Some(stream) = node.streams.get_life(&deleted.name, deleted.id) {
         node.forget(&stream);
         let ends: Vec<Completion> = stream.here().map(|partition| partition.handle.delete()).collect();
@@ -119,3 +175,6 @@ async fn change(node: &Node, changed: &ChangedPartitions, begin: impl Fn(&LocalP
         completion.await;
     }
 }
+
+#[cfg(test)]
+mod tests;

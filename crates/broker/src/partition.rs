@@ -21,7 +21,7 @@ mod proposal;
 mod status;
 mod task;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 mod upkeep;

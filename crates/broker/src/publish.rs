@@ -22,6 +22,9 @@ use crate::streams_here::{LocalPartition, LocalStream, Whereabouts};
 /// for it and 0 is what a missing number reads as (behaviour spec 2.10 and 2.17).
 const EXPECTED_OFFSET_OF_SUBJECT: i64 = 0;
 
+/// The longest anybody is kept waiting for an answer that nobody will give, whatever patience a client claims to have.
+const PATIENCE_MAX: Duration = Duration::from_hours(1);
+
 impl Broker {
     /// Hands a message to its partition, resuming it if it is paused. Waits only while the node's admission bound is
     /// reached; what becomes of the message goes to `reply`, refusals included.
@@ -46,7 +49,8 @@ impl Broker {
     }
 
     /// Hands a message to every unpaused, writable partition whose subject matches, one of each load-balance group. The
-    /// first outcome goes to `reply`; when nothing matches `reply` is kept unanswered for `patience` and then dropped.
+    /// first outcome goes to `reply`. When nothing matches this waits with `reply` unanswered, for `patience` and for an hour
+    /// at most, and then drops it; so does whoever drops the future.
     pub async fn publish_to_subject(
         &self,
         request: Authorized<PublishToSubject>,
@@ -63,8 +67,7 @@ impl Broker {
         };
         let partitions = self.node.subjects.route(&subject, |partition| partition.takes_from_subject());
         if partitions.is_empty() {
-            self.keep_unanswered(reply, patience);
-            return;
+            return self.keep_unanswered(reply, patience).await;
         }
         for (partition, reply) in partitions.iter().zip(first_outcome(reply, ack_policy, partitions.len())) {
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
@@ -109,15 +112,14 @@ impl Broker {
         Ok(Arc::clone(partition))
     }
 
-    /// Keeps an answer that nobody will give until its publisher stops waiting or the server stops.
-    fn keep_unanswered(&self, reply: PublishReply, patience: Option<Duration>) {
-        let Some(patience) = patience else { return };
-        let stopping = self.node.life.stopping();
-        tokio::spawn(async move {
+    /// Keeps an answer that nobody will give until its publisher stops waiting or the server stops. In the publisher's own
+    /// future and not in a task, which would outlive a publisher that leaves.
+    async fn keep_unanswered(&self, reply: PublishReply, patience: Option<Duration>) {
+        if let Some(patience) = patience {
             // Which of the two it was makes no difference.
-            let _ = tokio::time::timeout(patience, stopping).await;
-            drop(reply);
-        });
+            let _ = tokio::time::timeout(patience.min(PATIENCE_MAX), self.node.life.stopping()).await;
+        }
+        drop(reply);
     }
 }
 

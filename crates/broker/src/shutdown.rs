@@ -1,15 +1,18 @@
 //! Stopping. Owns the order in which a node's parts end; never what they do before.
 
 use std::sync::Arc;
+use std::thread::Builder;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::task::spawn_blocking;
+use tokio::sync::{oneshot, watch};
 
 use crate::broker::Broker;
 use crate::node::Node;
 use crate::partition::Completion;
 use crate::requests::Shutdown;
+
+/// How long threads get to leave the storage once nothing is finished any more. One that is stuck there cannot be ended.
+const CUT_OFF_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How far a node is on its way to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,7 +23,7 @@ enum Phase {
     Finishing,
     /// It finishes nothing any more.
     Hurrying,
-    /// Everything has ended.
+    /// Everything has ended, but for threads that the storage does not give back.
     Stopped,
 }
 
@@ -69,7 +72,8 @@ impl Life {
 }
 
 impl Broker {
-    /// Stops. Returns when everything is stopped; a second, fast call cuts a graceful one short.
+    /// Stops. Returns when everything is stopped, soon after its patience is over at the latest; a second, fast call cuts a
+    /// graceful one short.
     pub async fn shutdown(&self, how: Shutdown) {
         let (phase, patience) = match how {
             Shutdown::Graceful(patience) => (Phase::Finishing, patience),
@@ -84,31 +88,55 @@ impl Broker {
     }
 }
 
-/// Partitions first, which need the workers; then the metadata, so that nothing is agreed on that nobody carries out; the
-/// workers last.
+/// Finishes within `patience`, which ends early when somebody hurries; what is not finished by then is cut off.
 async fn stop(node: Arc<Node>, patience: Duration) {
     let finished = tokio::select! {
-        finished = tokio::time::timeout(patience, finish_partitions(&node)) => finished.is_ok(),
+        finished = tokio::time::timeout(patience, finish(&node)) => finished.is_ok(),
         () = node.life.reached(Phase::Hurrying) => false,
     };
     if !finished {
-        tracing::warn!("partitions were not finished; the next start recovers them");
-    }
-    let blocking = Arc::clone(&node);
-    let stopped = spawn_blocking(move || {
-        if finished {
-            blocking.metadata.close();
-            blocking.host.stop(true);
-        } else {
-            // The workers first here: the follower may wait for one of them, and the metadata for the follower.
-            blocking.host.stop(false);
-            blocking.metadata.close();
+        tracing::warn!("not everything was finished; the next start recovers it");
+        if tokio::time::timeout(CUT_OFF_PATIENCE, cut_off(&node)).await.is_err() {
+            tracing::error!("the storage does not answer: stopped without the threads that wait for it");
         }
-    });
-    if let Err(error) = stopped.await {
-        tracing::error!(%error, "stopping did not finish");
     }
     node.life.advance(Phase::Stopped);
+}
+
+/// Partitions first, which need the workers; then the metadata, so that nothing is agreed on that nobody carries out; the
+/// workers last. Takes as long as the storage does.
+async fn finish(node: &Arc<Node>) {
+    finish_partitions(node).await;
+    on_a_thread(node, |node| {
+        node.metadata.close();
+        node.host.stop(true);
+    })
+    .await;
+}
+
+/// Ends everything where it stands. The workers first here: the follower may wait for one of them, and the metadata for the
+/// follower.
+async fn cut_off(node: &Arc<Node>) {
+    on_a_thread(node, |node| {
+        node.host.stop(false);
+        node.metadata.close();
+    })
+    .await;
+}
+
+/// Does what blocks on a thread that nobody has to wait for: a runtime would, when it ends, for one of its own.
+async fn on_a_thread(node: &Arc<Node>, ends: impl FnOnce(&Node) + Send + 'static) {
+    let (done, ended) = oneshot::channel::<()>();
+    let node = Arc::clone(node);
+    let started = Builder::new().name("shutdown".to_owned()).spawn(move || {
+        ends(&node);
+        drop(done);
+    });
+    if let Err(error) = started {
+        tracing::error!(%error, "no thread to stop with");
+    }
+    // Always an error: what counts is that the sender is gone.
+    let _ = ended.await;
 }
 
 async fn finish_partitions(node: &Node) {

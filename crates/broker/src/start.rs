@@ -37,8 +37,8 @@ struct Opened {
     id: BrokerId,
     metadata: Metadata,
     recovery: Recovery,
-    /// Whether the files of all deleted streams are gone.
-    files_in_step: bool,
+    /// Deleted streams whose files are still there.
+    unremoved: Vec<DeletedStream>,
 }
 
 /// Starts a node.
@@ -47,7 +47,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let for_opening = config.clone();
     let opened = tokio::task::spawn_blocking(move || open_volume(&for_opening, deliver)).await;
     let opened = opened.map_err(|error| StartError::Metadata { reason: error.to_string() })??;
-    let Opened { id, metadata, recovery, files_in_step } = opened;
+    let Opened { id, metadata, recovery, unremoved } = opened;
     let (carried_out, progress) = Progress::starting_at(recovery.index);
     let node = Arc::new(Node {
         id: id.clone(),
@@ -62,7 +62,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         life: Life::default(),
     });
     open_streams(&node, config.log_workers).await?;
-    tokio::spawn(Follower::new(&node, applied, carried_out, files_in_step).run());
+    tokio::spawn(Follower::new(&node, applied, carried_out, unremoved).run());
     let registration = RegisterBroker { id, host: config.advertised_host, port: config.advertised_port };
     let registered = node.agreement.reach(Command::RegisterBroker(registration)).await;
     registered.map_err(|error| StartError::Metadata { reason: error.to_string() })?;
@@ -86,17 +86,14 @@ fn open_volume(config: &BrokerConfig, deliver: mpsc::Sender<Applied>) -> Result<
     let (metadata, recovery) = Metadata::open(volume, &options, deliver)
         .map_err(|error| StartError::Metadata { reason: error.to_string() })?;
     check_identity(&metadata, &id)?;
-    let files_in_step = match remove_deleted(volume, &recovery.deleted) {
-        Ok(()) => true,
-        Err(error) => {
-            tracing::error!(%error, "deleted streams' files were not removed; the next start tries again");
-            false
-        }
-    };
-    if files_in_step {
+    if let Err(error) = directories::remove_leftovers(volume) {
+        tracing::warn!(%error, "what interrupted deletions left was not removed; the next start tries again");
+    }
+    let unremoved = directories::remove_streams(volume, recovery.deleted.clone());
+    if unremoved.is_empty() {
         metadata.carried_out(recovery.index);
     }
-    Ok(Opened { id, metadata, recovery, files_in_step })
+    Ok(Opened { id, metadata, recovery, unremoved })
 }
 
 /// A server under another id than its data was written under would lead none of its partitions.
@@ -110,11 +107,6 @@ fn check_identity(metadata: &Metadata, id: &BrokerId) -> Result<(), StartError> 
     let reason =
         format!("this server is called `{id}`, but the data belongs to `{known}`: write that id into `server-id`");
     Err(StartError::Storage { reason })
-}
-
-fn remove_deleted(volume: &dyn Volume, deleted: &[DeletedStream]) -> io::Result<()> {
-    directories::remove_leftovers(volume)?;
-    deleted.iter().try_for_each(|stream| directories::remove_stream(volume, stream.id, &stream.name))
 }
 
 /// Opens the partitions led here, several streams at a time.

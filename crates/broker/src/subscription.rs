@@ -21,6 +21,8 @@ use crate::requests::{Delivery, PartitionRoute};
 pub struct Subscription {
     partition: Arc<Partition>,
     view: LogView,
+    /// Which of the partition's logs the view shows.
+    generation: u64,
     /// What is still to be delivered.
     range: ReadRange,
     /// What was read and is not yet delivered.
@@ -78,11 +80,22 @@ impl Subscription {
     pub(crate) fn new(
         partition: Arc<Partition>,
         view: LogView,
+        generation: u64,
         range: ReadRange,
         permit: OwnedSemaphorePermit,
     ) -> Self {
         partition.board().count_subscription(true);
-        Self { partition, view, range, chunk: None, reader: None, reading: None, end: None, _permit: permit }
+        Self {
+            partition,
+            view,
+            generation,
+            range,
+            chunk: None,
+            reader: None,
+            reading: None,
+            end: None,
+            _permit: permit,
+        }
     }
 
     /// Where its records come from.
@@ -127,14 +140,17 @@ impl Subscription {
         let partition = Arc::clone(&self.partition);
         let mut changed = pin!(partition.board().changed());
         changed.as_mut().enable();
-        match self.range.step(&partition.board().seen()) {
-            Step::Read(span) => self.read(span).await,
+        let seen = partition.board().seen();
+        match self.range.step(&seen) {
+            Step::End(end) => return Err(end),
+            // Paused, and resumed before this subscription looked: what comes now is not in its view.
+            _ if seen.generation != self.generation => return Err(SubscriptionEnd::Paused),
+            Step::Read(span) => self.read(span).await?,
             Step::Wait => {
                 // A subscriber that waits keeps no file open.
                 self.reader = None;
                 changed.await;
             }
-            Step::End(end) => return Err(end),
         }
         Ok(Delivery::new())
     }
@@ -154,7 +170,7 @@ impl Subscription {
     }
 
     /// Fetches a chunk from memory, or begins to fetch one from the files. Cancel safe: the only wait is for the permit.
-    async fn read(&mut self, span: Range<Offset>) {
+    async fn read(&mut self, span: Range<Offset>) -> Result<(), SubscriptionEnd> {
         let reverse = matches!(self.range, ReadRange::Reverse { .. });
         if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, READ_BYTES_TARGET) {
             self.reader = None;
@@ -171,6 +187,7 @@ impl Subscription {
             (reader, batches)
         });
         self.reading = Some(Reading { span, task });
+        Ok(())
     }
 
     /// Takes in what a blocking read gave.
@@ -182,22 +199,34 @@ impl Subscription {
         let (reader, batches) = finished.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
         self.reader = Some(reader);
         match batches {
-            Ok(batches) => {
-                self.take_in(span, batches);
-                Ok(())
-            }
+            Ok(batches) => self.take_in(span, batches),
             Err(error) => Err(self.why_unreadable(error)),
         }
     }
 
-    fn take_in(&mut self, span: Range<Offset>, batches: Vec<Batch>) {
-        if batches.is_empty() {
-            // Retention or compaction removed all of it. Downward that was the oldest record.
-            self.range.pass(&span);
-        } else {
+    fn take_in(&mut self, span: Range<Offset>, batches: Vec<Batch>) -> Result<(), SubscriptionEnd> {
+        if !batches.is_empty() {
             let reverse = matches!(self.range, ReadRange::Reverse { .. });
             self.chunk = Some(Chunk::new(span, reverse, batches));
+            return Ok(());
         }
+        if self.view.log_start() >= span.end {
+            // Retention removed all of it. Downward that was the oldest record.
+            self.range.pass(&span);
+            return Ok(());
+        }
+        Err(self.why_nothing(&span))
+    }
+
+    /// Why a log gave nothing for committed offsets that it is to hold. They are never passed over in silence.
+    fn why_nothing(&self, span: &Range<Offset>) -> SubscriptionEnd {
+        if self.partition.board().seen().generation != self.generation {
+            return SubscriptionEnd::Paused;
+        }
+        let PartitionRoute { stream, partition, .. } = self.route().as_ref();
+        tracing::error!(%stream, %partition, start = %span.start, end = %span.end, "a log holds nothing where it should");
+        let reason = format!("nothing is stored at offsets {} to {}", span.start, span.end);
+        SubscriptionEnd::Storage { reason }
     }
 
     fn why_unreadable(&self, error: ReadError) -> SubscriptionEnd {

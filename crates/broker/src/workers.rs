@@ -85,7 +85,7 @@ impl<J: Job> Workers<J> {
         let mut queue = self.shared.queue.lock();
         if queue.phase != Phase::Open {
             drop(queue);
-            return job.abandon(Abandoned::Stopped);
+            return abandon(job, Abandoned::Stopped);
         }
         queue.jobs.push_back(job);
         if queue.jobs.len() <= queue.waiting_threads {
@@ -108,7 +108,7 @@ impl<J: Job> Workers<J> {
         let threads = std::mem::take(&mut queue.threads);
         drop(queue);
         self.shared.changed.notify_all();
-        unstarted.into_iter().for_each(|job| job.abandon(Abandoned::Stopped));
+        unstarted.into_iter().for_each(|job| abandon(job, Abandoned::Stopped));
         let this_thread = std::thread::current().id();
         for thread in threads.into_iter().filter(|thread| thread.thread().id() != this_thread) {
             // A worker catches what its jobs throw; if one died all the same there is nothing left to wait for.
@@ -146,7 +146,7 @@ fn work<J: Job>(shared: &Shared<J>) {
             Err(_) => {
                 // Whatever the scratch held is suspect too.
                 scratch = J::Scratch::default();
-                job.abandon(Abandoned::Panicked);
+                abandon(job, Abandoned::Panicked);
             }
         }
     }
@@ -175,9 +175,16 @@ fn requeue<J: Job>(shared: &Shared<J>, job: Arc<J>) {
     let mut queue = shared.queue.lock();
     if queue.phase == Phase::Stopped {
         drop(queue);
-        return job.abandon(Abandoned::Stopped);
+        return abandon(job, Abandoned::Stopped);
     }
     queue.jobs.push_back(job);
+}
+
+/// Abandons a job. One that panics even then costs nobody else anything: neither the thread nor the jobs after it.
+fn abandon<J: Job>(job: Arc<J>, cause: Abandoned) {
+    if catch_unwind(AssertUnwindSafe(|| job.abandon(cause))).is_err() {
+        tracing::error!(?cause, "a partition panicked while it was being abandoned");
+    }
 }
 
 #[cfg(test)]

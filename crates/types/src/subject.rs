@@ -26,7 +26,11 @@ impl Subject {
     /// See [`InvalidSubject`].
     pub fn new(text: &str) -> Result<Self, InvalidSubject> {
         let blank = |c: char| c.is_whitespace() || c.is_control();
-        if text.is_empty() || text.len() > SUBJECT_BYTES_MAX || text.contains(blank) || text.split('.').any(str::is_empty) {
+        if text.is_empty()
+            || text.len() > SUBJECT_BYTES_MAX
+            || text.contains(blank)
+            || text.split('.').any(str::is_empty)
+        {
             return Err(InvalidSubject);
         }
         Ok(Self(text.into()))

@@ -1,5 +1,7 @@
 //! The whole node over a volume in memory: what is asked of the handle and what comes of it.
 
+mod stopping;
+
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -90,6 +92,11 @@ async fn publish_to_subject(broker: &Broker, subject: &str, value: &'static str)
     let request = PublishToSubject { subject: subject.to_owned(), message: message(value), ack_policy: AckPolicy::All };
     broker.publish_to_subject(Authorized::internal(request), reply, None).await;
     outcome.await.expect("a reply is answered even when it is dropped")
+}
+
+/// To a subject that no stream listens to.
+fn to_nobody() -> PublishToSubject {
+    PublishToSubject { subject: "bills".to_owned(), message: message("x"), ack_policy: AckPolicy::All }
 }
 
 fn reading(stream: &str, partition: i32) -> Subscribe {
@@ -408,27 +415,35 @@ async fn a_subject_without_listeners_is_not_answered_until_patience_ends() {
     pause(&broker, "orders", &[], false).await.unwrap();
     assert_eq!(refused("orders").await, PublishError::Closed, "it resumes nothing");
     let (reply, outcome) = PublishReply::one();
-    let request = PublishToSubject { subject: "bills".to_owned(), message: message("x"), ack_policy: AckPolicy::All };
-    broker.publish_to_subject(Authorized::internal(request), reply, Some(Duration::from_secs(3600))).await;
-    stop(broker).await;
+    let waits = broker.publish_to_subject(Authorized::internal(to_nobody()), reply, Some(Duration::from_secs(3600)));
+    tokio::join!(waits, stop(broker.clone()));
     assert!(matches!(outcome.await, Ok(Err(PublishError::Closed))), "stopping ends the patience");
 }
 
 #[tokio::test]
-async fn after_shutdown_everything_is_refused() {
+async fn a_publisher_that_leaves_a_subject_without_listeners_leaves_nothing_behind() {
     let broker = start(&MemoryVolume::new()).await;
-    create(&broker, stream("orders")).await;
-    assert_eq!(broker.ready(), Ok(()));
-    stop(broker.clone()).await;
-    assert!(broker.ready().is_err());
-    assert_eq!(publish(&broker, to("orders", 0, "x")).await.unwrap_err(), PublishError::ShuttingDown);
-    assert_eq!(publish_to_subject(&broker, "orders", "x").await.unwrap_err(), PublishError::ShuttingDown);
-    let refused = broker.create_stream(Authorized::internal(stream("bills"))).await;
-    assert_eq!(refused, Err(CreateStreamError::Metadata(MetadataUnavailable::ShuttingDown)));
-    assert_eq!(delete(&broker, "orders").await, Err(ChangeStreamError::Metadata(MetadataUnavailable::ShuttingDown)));
-    let refused = broker.subscribe(Authorized::internal(reading("orders", 0))).await.unwrap_err();
-    assert_eq!(refused, SubscribeError::ShuttingDown);
-    broker.shutdown(Shutdown::Fast).await;
+    let (reply, outcome) = PublishReply::one();
+    let year = Some(Duration::from_hours(24 * 365));
+    let waits = broker.publish_to_subject(Authorized::internal(to_nobody()), reply, year);
+    assert!(tokio::time::timeout(Duration::ZERO, waits).await.is_err(), "the wait is the publisher's own");
+    assert!(matches!(outcome.await, Ok(Err(PublishError::Closed))));
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn nobody_is_kept_waiting_for_longer_than_an_hour() {
+    let broker = start(&MemoryVolume::new()).await;
+    tokio::time::pause();
+    let begun = tokio::time::Instant::now();
+    let year = Some(Duration::from_hours(24 * 365));
+    let (reply, outcome) = PublishReply::one();
+    broker.publish_to_subject(Authorized::internal(to_nobody()), reply, year).await;
+    assert!(matches!(outcome.await, Ok(Err(PublishError::Closed))));
+    let waited = begun.elapsed();
+    tokio::time::resume();
+    assert!((3600..3700).contains(&waited.as_secs()), "{waited:?}");
+    stop(broker).await;
 }
 
 #[tokio::test]

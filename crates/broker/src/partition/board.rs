@@ -22,6 +22,9 @@ pub(crate) struct Seen {
     pub(crate) log_end: Offset,
     /// The end of what is committed.
     pub(crate) high_watermark: Offset,
+    /// Which of the logs the partition has had one after the other this is about: a pause ends one, a resumption begins
+    /// another. A view of one shows nothing of the next.
+    pub(crate) generation: u64,
 }
 
 /// How a partition stands, for everybody but its worker. The lock is held for a copy, never during I/O.
@@ -45,7 +48,7 @@ struct Shown {
 impl Board {
     /// A partition without a log yet.
     pub(crate) fn new(state: RunState, readonly: bool) -> Self {
-        let seen = Seen { state, readonly, log_end: Offset::ZERO, high_watermark: Offset::ZERO };
+        let seen = Seen { state, readonly, log_end: Offset::ZERO, high_watermark: Offset::ZERO, generation: 0 };
         let messages_received = EventTimes::default();
         let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None };
         Self { shown: Mutex::new(shown), changed: Notify::new(), subscription_count: AtomicUsize::new(0) }
@@ -107,6 +110,7 @@ impl Board {
             shown.seen.state = RunState::Open;
             shown.seen.log_end = view.log_end();
             shown.seen.high_watermark = high_watermark;
+            shown.seen.generation += 1;
             shown.log_start = view.log_start();
             shown.view = Some(view);
         });
@@ -120,6 +124,7 @@ impl Board {
                 return;
             }
             if let Some(view) = shown.view.take() {
+                shown.seen.generation += 1;
                 shown.log_start = view.log_start();
             }
         });

@@ -94,11 +94,17 @@ impl Partition {
             readonly: seen.readonly,
         };
         let range = if needs_lookup(start, stop) {
-            self.lookup(start, stop, reverse, bounds, view.clone()).await?
+            let found = self.lookup(start, stop, reverse, bounds, view.clone()).await;
+            // The log may have been closed meanwhile, and another one opened: then what was found is of no use.
+            let (now, _) = self.readable()?;
+            if now.generation != seen.generation {
+                return Err(SubscribeError::Paused);
+            }
+            found?
         } else {
             resolve(start, stop, reverse, bounds, &view)?
         };
-        Ok(Subscription::new(Arc::clone(self), view, range, permit))
+        Ok(Subscription::new(Arc::clone(self), view, seen.generation, range, permit))
     }
 
     /// Closes its files and ends its subscriptions; what comes later is refused with `Closed`. Done at once when it is not

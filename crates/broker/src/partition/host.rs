@@ -19,7 +19,7 @@ use crate::tail_budget::TailBudget;
 use crate::workers::Workers;
 
 /// Reads of segment files under way at once. More would only queue in the kernel, with a thread and a buffer each.
-const CONCURRENT_READS_MAX: usize = 16;
+pub(super) const CONCURRENT_READS_MAX: usize = 16;
 
 /// The largest message whatever the configuration says, so that one with its headers always fits a batch.
 const MESSAGE_BYTES_LIMIT: usize = BATCH_BYTES_MAX as usize / 2;

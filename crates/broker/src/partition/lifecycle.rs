@@ -162,14 +162,16 @@ impl Partition {
         tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %reason,
             "partition is offline until the server restarts");
         self.host.metrics().partition_failures.increment(1);
-        if let State::Open(open) = &mut core.state {
-            self.resign(open, &PublishError::Offline { reason: reason.clone() });
+        // First the state: it holds even if a bug makes the farewell panic.
+        let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone() });
+        self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
+        if let State::Open(mut open) = before {
+            self.resign(&mut open, &PublishError::Offline { reason });
         }
-        core.state = State::Offline { reason: reason.clone() };
-        self.board.show_closed(RunState::Offline { reason }, true);
     }
 
-    /// Any state becomes deleted: subscriptions ended, files removed. What cannot be removed now is left to the next start.
+    /// Any state becomes deleted: subscriptions ended, files removed. What cannot be removed now goes with the directory of
+    /// its stream, whose removal is tried until it succeeds.
     pub(super) fn become_deleted(&self, core: &mut Core) {
         if let State::Open(open) = &mut core.state {
             self.resign(open, &PublishError::Closed);

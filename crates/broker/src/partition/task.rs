@@ -56,6 +56,8 @@ impl Job for Partition {
 
     fn abandon(self: Arc<Self>, cause: Abandoned) {
         let mut core = self.core.lock();
+        // First of all, so that these are answered even if what follows panics.
+        let events = self.mailbox.lock().drain();
         let refusal = match cause {
             Abandoned::Stopped => {
                 self.stop_at_once(&mut core);
@@ -68,7 +70,6 @@ impl Job for Partition {
             }
         };
         drop(core);
-        let events = self.mailbox.lock().drain();
         for event in events {
             if let Event::Publish(proposal) = event {
                 proposal.reply.answer(Err(refusal.clone()));

@@ -1,4 +1,5 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
 
 use super::*;
 
@@ -9,6 +10,7 @@ struct Scripted {
     started: SyncSender<(&'static str, String)>,
     go_on: Mutex<Receiver<()>>,
     abandoned: Mutex<Option<Abandoned>>,
+    panics_when_abandoned: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -34,6 +36,7 @@ impl Job for Scripted {
 
     fn abandon(self: Arc<Self>, cause: Abandoned) {
         *self.abandoned.lock() = Some(cause);
+        assert!(!self.panics_when_abandoned, "on purpose, once more");
     }
 }
 
@@ -50,10 +53,24 @@ impl Fixture {
     }
 
     fn queue(&self, name: &'static str, turns: &[Script]) -> (Arc<Scripted>, SyncSender<()>) {
+        self.queue_one(name, turns, false)
+    }
+
+    /// Queues a job that panics when it is abandoned too.
+    fn queue_hopeless(&self, name: &'static str, turns: &[Script]) -> (Arc<Scripted>, SyncSender<()>) {
+        self.queue_one(name, turns, true)
+    }
+
+    fn queue_one(
+        &self,
+        name: &'static str,
+        turns: &[Script],
+        panics_when_abandoned: bool,
+    ) -> (Arc<Scripted>, SyncSender<()>) {
         let (go_on, waits) = sync_channel(100);
         let turns = Mutex::new(turns.iter().copied().collect());
         let (started, go_on_receiver, abandoned) = (self.report.clone(), Mutex::new(waits), Mutex::new(None));
-        let job = Arc::new(Scripted { name, turns, started, go_on: go_on_receiver, abandoned });
+        let job = Arc::new(Scripted { name, turns, started, go_on: go_on_receiver, abandoned, panics_when_abandoned });
         self.workers.queue(Arc::clone(&job));
         (job, go_on)
     }
@@ -97,6 +114,36 @@ fn a_panic_costs_one_turn_and_no_thread() {
     assert_eq!([fixture.next_started(), fixture.next_started()], ["bad", "good"]);
     fixture.workers.stop(true);
     assert_eq!(*bad.abandoned.lock(), Some(Abandoned::Panicked));
+}
+
+#[test]
+fn a_second_panic_costs_no_thread_either() {
+    let fixture = Fixture::new(1);
+    let (bad, bad_go) = fixture.queue_hopeless("bad", &[Script::Panic]);
+    let (_good, good_go) = fixture.queue("good", &[Script::Rest]);
+    good_go.send(()).unwrap();
+    bad_go.send(()).unwrap();
+    let started = [(); 2].map(|()| fixture.started.recv_timeout(Duration::from_secs(20)).map(|(name, _)| name));
+    assert_eq!(started, [Ok("bad"), Ok("good")]);
+    fixture.workers.stop(true);
+    assert_eq!(*bad.abandoned.lock(), Some(Abandoned::Panicked));
+}
+
+#[test]
+fn a_job_that_panics_when_it_is_abandoned_does_not_keep_the_others_from_being_told() {
+    let fixture = Fixture::new(1);
+    let (_running, go_on) = fixture.queue("running", &[Script::Rest]);
+    assert_eq!(fixture.next_started(), "running");
+    let (_bad, _bad_go) = fixture.queue_hopeless("bad", &[]);
+    let (good, _good_go) = fixture.queue("good", &[]);
+    std::thread::scope(|scope| {
+        let stopping = scope.spawn(|| fixture.workers.stop(false));
+        while good.abandoned.lock().is_none() && !stopping.is_finished() {
+            std::thread::yield_now();
+        }
+        go_on.send(()).unwrap();
+    });
+    assert_eq!(*good.abandoned.lock(), Some(Abandoned::Stopped));
 }
 
 #[test]

@@ -1,3 +1,4 @@
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -6,7 +7,8 @@ use liftbridge_types::{AckPolicy, Offset};
 
 use crate::errors::{SubscribeError, SubscriptionEnd};
 use crate::partition::Partition;
-use crate::partition::testing::{GatedVolume, Node, PartitionTesting};
+use crate::partition::host::CONCURRENT_READS_MAX;
+use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
 use crate::requests::{StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
@@ -258,4 +260,43 @@ const LOG: &str = "00000000000000000000.log";
 fn log_bytes(volume: &FaultyVolume) -> u64 {
     let files = volume.directory(DIRECTORY).list().unwrap();
     files.iter().find(|file| file.name == LOG).map(|file| file.bytes).unwrap()
+}
+
+#[tokio::test]
+async fn a_subscription_ends_at_a_pause_even_if_it_looks_only_after_the_resumption() {
+    let node = Node::in_memory();
+    let partition = node.open(0);
+    publish(&partition, 1).await;
+    let mut slow = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    let mut waiting = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    let unread = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert_eq!(slow.next().await.unwrap().len(), 1);
+    assert_eq!(waiting.next().await.unwrap().len(), 1);
+    assert!(tokio::time::timeout(Duration::ZERO, waiting.next()).await.is_err());
+    partition.pause().await;
+    partition.resume().await;
+    publish(&partition, 3).await;
+    for subscription in [slow, waiting, unread] {
+        let drained = tokio::time::timeout(Duration::from_secs(20), drain(subscription)).await;
+        assert_eq!(drained.expect("it ends"), (vec![], SubscriptionEnd::Paused));
+    }
+    let afterwards = partition.read(StartPosition::Earliest, StopPosition::Latest).await;
+    assert_eq!(drain(afterwards).await, (vec![0, 1, 2, 3], SubscriptionEnd::StopReached));
+}
+
+#[tokio::test]
+async fn a_pause_while_a_position_is_looked_up_refuses_the_subscription() {
+    let node = Node::in_memory();
+    let partition = node.open(0);
+    publish(&partition, 1).await;
+    let mut reads = Vec::new();
+    for _ in 0..CONCURRENT_READS_MAX {
+        reads.push(node.host.admit_read().await);
+    }
+    let mut subscribing = pin!(partition.subscribe(StartPosition::Timestamp(BEGIN), StopPosition::OnCancel, false));
+    assert!(tokio::time::timeout(Duration::ZERO, &mut subscribing).await.is_err(), "it waits to be let read");
+    partition.pause().await;
+    partition.resume().await;
+    drop(reads);
+    assert_eq!(subscribing.await.unwrap_err(), SubscribeError::Paused);
 }

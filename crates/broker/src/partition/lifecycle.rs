@@ -10,10 +10,11 @@
 //! ```
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
 use liftbridge_replication::{Assignment, Event, Leader, LogEnds};
-use liftbridge_types::{Offset, StreamSettings};
+use liftbridge_types::StreamSettings;
 use parking_lot::Mutex;
 
 use crate::errors::PublishError;
@@ -73,12 +74,26 @@ pub(super) struct OpenLog {
     pub(super) log: CommitLog,
     pub(super) leader: Leader,
     pub(super) owed: OwedAnswers,
+    /// Who the last sync was for; `None` before the first.
+    pub(super) company: Option<Company>,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
     pub(super) parked: bool,
     /// Whether the last append found the disk full; so that this is logged once.
     disk_full: bool,
+}
+
+/// Bytes of log that may be scanned at every start rather than closed cleanly at the first.
+const RESCAN_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Publishers that one sync answered.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Company {
+    /// How many there were.
+    pub(super) publisher_count: usize,
+    /// How long the sync took.
+    pub(super) sync_time: Duration,
 }
 
 impl OpenLog {
@@ -238,12 +253,13 @@ impl Partition {
             log_end: log.log_end(),
         };
         let leader = Leader::new(self.broker_id.clone(), assignment, ends, core.readonly);
-        // Thousands of partitions are opened at a start: none keeps a file open, and none scans again after a second crash.
-        if !report.clean && log.log_end() > Offset::ZERO {
+        // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
+        // down, and thousands of them may be opened at one start.
+        if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {
             self.tolerate_full_disk(log.park(leader.high_watermark()))?;
         }
         let tail = self.host.tails.share();
-        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), tail, parked: true, disk_full: false })
+        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), company: None, tail, parked: true, disk_full: false })
     }
 
     /// A full disk does not keep a log from being read.

@@ -121,6 +121,11 @@ impl Mailbox {
         }
     }
 
+    /// How many events wait.
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
     /// Ends a turn; says whether another one is needed, which then counts as queued.
     pub(crate) fn end_turn(&mut self) -> bool {
         let again = !self.events.is_empty();

@@ -16,11 +16,11 @@ use std::sync::Arc;
 
 use liftbridge_commitlog::{AppendError, BatchBuilder, SyncPolicy};
 use liftbridge_replication::{Effect, Event, Proposal as LeaderProposal, Refusal};
-use liftbridge_types::{Offset, Timestamp};
+use liftbridge_types::{AckPolicy, Offset, Timestamp};
 
 use crate::errors::PublishError;
 use crate::partition::Partition;
-use crate::partition::lifecycle::OpenLog;
+use crate::partition::lifecycle::{Company, OpenLog};
 use crate::partition::owed::Owed;
 use crate::partition::proposal::Proposal;
 use crate::requests::Acked;
@@ -49,6 +49,8 @@ pub(super) struct Cycle<'a> {
     buffers: &'a mut Buffers,
     /// Whether expected offsets count.
     concurrency_control: bool,
+    /// Publishers who wait for this cycle's sync.
+    waiting_count: usize,
     /// Payload of the batch being built.
     batch_payload_bytes: usize,
     /// When the cycle began; acknowledgements are stamped with a newer time.
@@ -69,7 +71,7 @@ impl<'a> Cycle<'a> {
         buffers.builder.clear();
         buffers.effects.clear();
         let began_at = partition.host.clock.now();
-        Self { partition, open, buffers, concurrency_control, batch_payload_bytes: 0, began_at, failure: None }
+        Self { partition, open, buffers, concurrency_control, waiting_count: 0, batch_payload_bytes: 0, began_at, failure: None }
     }
 
     /// Puts the message into the batch being built, or refuses it. Appends the batch first when it is full.
@@ -86,6 +88,7 @@ impl<'a> Cycle<'a> {
         let let_in = self.buffers.effects.contains(&Effect::AddToBatch { id });
         self.carry_out();
         if let_in {
+            self.waiting_count += usize::from(ack_policy == AckPolicy::All);
             let pushed = self.buffers.builder.push(message.key.as_deref(), &message.value, &message.headers);
             pushed.expect("`Proposal::check` refused what no batch can hold, and `is_full` made room");
             self.batch_payload_bytes += payload_bytes;
@@ -182,6 +185,9 @@ impl<'a> Cycle<'a> {
     fn sync(&mut self) -> Option<Offset> {
         let partition = self.partition;
         let synced = partition.timed_sync(self.open);
+        if let Some(company) = &mut self.open.company {
+            company.publisher_count = self.waiting_count;
+        }
         if let Err(error) = &synced {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
             self.open.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
@@ -244,7 +250,9 @@ impl Partition {
     pub(super) fn timed_sync(&self, open: &mut OpenLog) -> Result<Offset, AppendError> {
         let before = self.host.clock.elapsed();
         let synced = open.log.sync();
-        self.host.metrics().log_sync_seconds.record(self.host.clock.elapsed().saturating_sub(before).as_secs_f64());
+        let sync_time = self.host.clock.elapsed().saturating_sub(before);
+        self.host.metrics().log_sync_seconds.record(sync_time.as_secs_f64());
+        open.company = Some(Company { publisher_count: 0, sync_time });
         synced
     }
 }

@@ -11,7 +11,6 @@ use std::io;
 use std::num::NonZero;
 use std::sync::Arc;
 
-use liftbridge_commitlog::Volume;
 use liftbridge_metadata_raft::{
     Applied, Command, DeletedStream, Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Recovery, RegisterBroker, Stream,
 };

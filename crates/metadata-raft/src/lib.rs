@@ -17,6 +17,7 @@ mod raft_logger;
 mod raft_node;
 mod raft_storage;
 mod rejection;
+mod reserve;
 mod snapshot_store;
 mod state;
 #[cfg(test)]

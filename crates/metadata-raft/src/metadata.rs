@@ -6,8 +6,9 @@ use std::ops::Deref;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use liftbridge_commitlog::Volume;
 use parking_lot::{Mutex, RwLock};
@@ -25,6 +26,8 @@ use crate::raft_storage::{OpenMetadataError, OpenedStorage, RaftStorage};
 pub const PROPOSALS_WAITING_MAX: usize = 1024;
 /// The largest encoded command. The largest useful one names every partition of the largest stream.
 const COMMAND_BYTES_MAX: usize = 128 * 1024;
+/// How often a full disk is tried again for those whose commands wait for room.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// How the metadata is kept.
 #[derive(Clone, Debug)]
@@ -144,7 +147,8 @@ impl Metadata {
         self.shared.failure.read().clone()
     }
 
-    /// Finishes what was proposed before, leaves clean files behind and ends the thread. Blocks until that is done; doing it
+    /// Finishes what was proposed before (but what a full disk does not take, whose proposers hear that it is
+    /// [`Unavailable::Closed`]), leaves clean files behind and ends the thread. Blocks until that is done; doing it
     /// again does nothing.
     pub fn close(&self) {
         // Without a thread to receive it there is nothing to close.
@@ -203,19 +207,23 @@ impl Shared {
     }
 
     fn serve(&self, node: &mut RaftNode, requests: &Receiver<Request>) -> Result<(), NodeFailure> {
-        // Blocks until there is something to do; ends when every handle is gone.
-        while let Ok(first) = requests.recv() {
-            let mut closing = self.take(node, first)?;
+        loop {
+            let mut closing = match next_request(requests, node.waits_for_room()) {
+                Ok(first) => self.take(node, first)?,
+                Err(RecvTimeoutError::Timeout) => false,
+                // Every handle is gone.
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            };
             while let Ok(request) = requests.try_recv() {
                 closing |= self.take(node, request)?;
             }
             node.drive()?;
             node.maybe_write_snapshot(LogIndex::new(self.carried_out.load(Ordering::Acquire)))?;
+            node.replenish_reserve();
             if closing {
                 return Ok(());
             }
         }
-        Ok(())
     }
 
     /// Takes a request in; `true` when it is the last.
@@ -229,6 +237,14 @@ impl Shared {
             Request::Close => Ok(true),
         }
     }
+}
+
+/// Blocks until there is something to do: a request, or something that waits for room to be tried again.
+fn next_request(requests: &Receiver<Request>, waits_for_room: bool) -> Result<Request, RecvTimeoutError> {
+    if waits_for_room {
+        return requests.recv_timeout(ROOM_RETRY);
+    }
+    requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
 }
 
 fn refuse_until_closed(requests: &Receiver<Request>, failure: &Unavailable) {

@@ -9,10 +9,12 @@
 //! - Everything before the entry that follows the oldest snapshot kept may go: whole segments, by the log's retention.
 //! - Damage in the middle takes away what stands before it: which entries it overruled is unknown. A snapshot has to cover
 //!   that, and the hard state has to stand behind it, or the metadata does not start.
+//! - Damage at the end, with no entry behind it, is never taken for "nothing was agreed on": the metadata does not start.
 //!
 //! Times and leader epochs of the commit log mean nothing here; raft's terms are in the entries.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -42,6 +44,17 @@ pub enum RaftLogError {
     /// The commit log could not be read.
     #[error(transparent)]
     Read(#[from] ReadError),
+    /// The newest records are damaged or gone, so that nobody can know what was agreed on last.
+    #[error(
+        "the newest records of `raft` are damaged or missing (records {start} to {end}), so what was agreed on last is \
+         unknown; restore the directory `raft` from a backup"
+    )]
+    NewestDamaged {
+        /// The first damaged record.
+        start: Offset,
+        /// The record after the last damaged one.
+        end: Offset,
+    },
     /// A batch with a good checksum is not made of records.
     #[error(transparent)]
     Batch(#[from] BatchError),
@@ -112,7 +125,15 @@ impl RaftLog {
             tracing::info!(cut = report.bytes_cut, "metadata log was not closed cleanly and was recovered");
         }
         let mut opened = Self { log, builder: BatchBuilder::new(), positions: Positions::default() };
-        let replayed = opened.replay()?;
+        let (replayed, damage_met) = opened.replay()?;
+        let newest_damage = report.damaged.into_iter().chain(damage_met).max_by_key(|damaged| damaged.end);
+        let first_entry = opened.positions.entries.front().map(|(_, offset)| *offset);
+        match newest_damage {
+            Some(Range { start, end }) if first_entry.is_none_or(|offset| offset < end) => {
+                return Err(RaftLogError::NewestDamaged { start, end });
+            }
+            _ => {}
+        }
         Ok((opened, replayed))
     }
 
@@ -172,12 +193,14 @@ impl RaftLog {
         Ok(())
     }
 
-    fn replay(&mut self) -> Result<Replayed, RaftLogError> {
+    /// What can be read, and the last damage that was met on the way.
+    fn replay(&mut self) -> Result<(Replayed, Option<Range<Offset>>), RaftLogError> {
         let mut replayed = Replayed::default();
+        let mut damage_met = None;
         let mut reader = self.log.view().reader(self.log.log_start());
         loop {
             match reader.read(self.log.log_end(), READ_BYTES_MAX) {
-                Ok(batches) if batches.is_empty() => return Ok(replayed),
+                Ok(batches) if batches.is_empty() => return Ok((replayed, damage_met)),
                 Ok(batches) => {
                     for batch in &batches {
                         for record in batch.records() {
@@ -190,6 +213,7 @@ impl RaftLog {
                     tracing::error!(%start, %end, file, file_position, "metadata log is damaged");
                     replayed = Replayed::default();
                     self.positions = Positions::default();
+                    damage_met = Some(offsets);
                 }
                 Err(error) => return Err(error.into()),
             }

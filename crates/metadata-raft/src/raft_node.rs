@@ -60,6 +60,9 @@ struct DueSnapshot {
 /// Invariants:
 /// - An entry is applied after it was stored and committed, once, in order.
 /// - A command's events are delivered before its proposer is answered.
+/// - Whoever proposed an entry is answered with what became of it, or that this is unknown; never with a refusal that may
+///   still turn out untrue. So while something waits for room on the medium, its proposers wait too, and whatever comes
+///   later is refused before raft knows of it.
 /// - A snapshot contains nothing whose events were not reported as carried out, so a restart delivers those again.
 pub(crate) struct RaftNode {
     raw: RawNode<RaftStorage>,
@@ -150,6 +153,7 @@ impl RaftNode {
     /// Does everything raft has to have done: stores, applies, delivers, answers.
     pub(crate) fn drive(&mut self) -> Result<(), NodeFailure> {
         loop {
+            let retried = self.unstored.is_some();
             let ready = match self.unstored.take() {
                 Some(ready) => ready,
                 None if self.raw.has_ready() => {
@@ -161,8 +165,13 @@ impl RaftNode {
                 None => return Ok(()),
             };
             if !self.store(ready)? {
-                self.refuse_waiting(&disk_full());
+                if !retried {
+                    tracing::warn!("metadata cannot be stored: the disk is full, and so is what was reserved of it");
+                }
                 return Ok(());
+            }
+            if retried {
+                tracing::info!("there is space again: metadata is stored");
             }
         }
     }
@@ -175,7 +184,6 @@ impl RaftNode {
         }
         match self.raw.mut_store().persist(ready.entries(), ready.hs()) {
             Err(error) if error.is_disk_full() => {
-                tracing::warn!("metadata cannot be stored: the disk is full");
                 self.unstored = Some(ready);
                 return Ok(false);
             }
@@ -209,7 +217,19 @@ impl RaftNode {
         }
     }
 
-    /// Answers everybody who waits that nothing comes of it.
+    /// Whether something is to be stored for which the medium has no room: [`RaftNode::drive`] tries again.
+    pub(crate) fn waits_for_room(&self) -> bool {
+        self.unstored.is_some()
+    }
+
+    /// Takes back what was given up on a full medium, as far as there is room again.
+    pub(crate) fn replenish_reserve(&mut self) {
+        if !self.waits_for_room() {
+            self.raw.mut_store().replenish_reserve();
+        }
+    }
+
+    /// Answers everybody who waits that it is unknown what comes of it.
     pub(crate) fn refuse_waiting(&mut self, why: &Unavailable) {
         for Waiting { reply, .. } in self.waiting.drain(..) {
             reply.answer(Err(why.clone().into()));

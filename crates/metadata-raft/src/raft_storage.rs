@@ -10,7 +10,7 @@
 //! | `resuming` | newest whole | continues it | it is used |
 //! | `falling back` | newest damaged, an older one whole | continues the older one | the older one is used, with a warning |
 //! | `unreachable` | none whole that the log continues | any | refused: what was agreed on cannot be known |
-//! | `forgetful` | beyond index 1 | without a hard state | refused: this server could vote twice in one term |
+//! | `forgetful` | beyond index 1, or there is data | without a hard state | refused: this server could vote twice in one term |
 
 use std::collections::VecDeque;
 
@@ -23,9 +23,10 @@ use crate::cluster_state::ClusterState;
 use crate::codec::{DecodeError, SnapshotContents, decode_snapshot, encode_snapshot};
 use crate::log_index::LogIndex;
 use crate::raft_log::{PersistError, RaftLog, RaftLogError, Replayed};
+use crate::reserve::Reserve;
 use crate::snapshot_store::{SnapshotReadError, SnapshotStore};
 
-/// Where the raft log is on the volume.
+/// Where the raft log is on the volume, and the reserve with it.
 const LOG_DIRECTORY: &str = "raft";
 /// Where the snapshots are.
 const SNAPSHOT_DIRECTORY: &str = "raft/snapshots";
@@ -77,6 +78,7 @@ pub enum OpenMetadataError {
 #[derive(Debug)]
 pub(crate) struct RaftStorage {
     log: RaftLog,
+    reserve: Reserve,
     snapshots: SnapshotStore,
     /// The entries after `snapshot_index`, contiguous.
     entries: VecDeque<Entry>,
@@ -114,12 +116,16 @@ impl RaftStorage {
         let contents = newest_usable(&snapshots, &replayed)?;
         let hard_state = match replayed.hard_state {
             Some(state) => state,
-            None if contents.index == FOUNDING_INDEX && replayed.entries.is_empty() => HardState::default(),
+            // Nothing was ever agreed on, which only a volume without data can bear out.
+            None if contents.index == FOUNDING_INDEX && replayed.entries.is_empty() && new_cluster_id.is_some() => {
+                HardState::default()
+            }
             None => return Err(OpenMetadataError::Forgetful),
         };
         let entries = replayed.entries.into_iter().filter(|entry| entry.index > contents.index.get()).collect();
         let storage = Self {
             log,
+            reserve: Reserve::open(volume.directory(LOG_DIRECTORY)),
             snapshots,
             entries,
             hard_state: not_behind(hard_state, &contents),
@@ -135,12 +141,21 @@ impl RaftStorage {
         self.snapshot_index
     }
 
-    /// Stores entries and, if it changed, the hard state; durable on return.
+    /// Stores entries and, if it changed, the hard state; durable on return. On a full disk it makes use of the reserve.
     pub(crate) fn persist(&mut self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), PersistError> {
         if entries.is_empty() && hard_state.is_none() {
             return Ok(());
         }
-        self.log.append(entries, hard_state)?;
+        loop {
+            match self.log.append(entries, hard_state) {
+                Err(error) if error.is_disk_full() && self.reserve.give_up_slice() => {}
+                appended => break appended?,
+            }
+        }
+        if entries.iter().any(|entry| !entry.data.is_empty()) {
+            // The first command of a life is the server's registration, with which it has started.
+            self.reserve.keep_for_starts();
+        }
         if let Some(first) = entries.first() {
             while self.entries.back().is_some_and(|last| last.index >= first.index) {
                 self.entries.pop_back();
@@ -151,6 +166,11 @@ impl RaftStorage {
             self.hard_state = state.clone();
         }
         Ok(())
+    }
+
+    /// Makes the reserve whole again, as far as there is room.
+    pub(crate) fn replenish_reserve(&mut self) {
+        self.reserve.replenish();
     }
 
     /// Notes how far is committed. It reaches the medium with the next entries: what is in the log is committed again after

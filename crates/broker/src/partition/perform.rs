@@ -71,7 +71,16 @@ impl<'a> Cycle<'a> {
         buffers.builder.clear();
         buffers.effects.clear();
         let began_at = partition.host.clock.now();
-        Self { partition, open, buffers, concurrency_control, waiting_count: 0, batch_payload_bytes: 0, began_at, failure: None }
+        Self {
+            partition,
+            open,
+            buffers,
+            concurrency_control,
+            waiting_count: 0,
+            batch_payload_bytes: 0,
+            began_at,
+            failure: None,
+        }
     }
 
     /// Puts the message into the batch being built, or refuses it. Appends the batch first when it is full.

@@ -139,20 +139,116 @@ fn a_failed_sync_refuses_every_change_with_the_reason() {
     assert_eq!(opened.metadata.state().brokers().count(), 1, "it is still readable");
 }
 
+/// Fills the disk and creates streams until one does not fit even into the reserve; those that were created, and the answer
+/// the last one waits for.
+fn fill_disk(volume: &FaultyVolume, opened: &Opened) -> (Vec<String>, mpsc::Receiver<ProposalOutcome>) {
+    let mut created = Vec::new();
+    for number in 0..100 {
+        // Whatever a slice of the reserve leaves over is taken by others.
+        volume.limit_free_bytes(Some(0));
+        let stream = format!("s{number:02}");
+        let outcome = opened.begin(create(&stream, 1, Exactly(1)));
+        let patience = std::time::Duration::from_millis(20);
+        loop {
+            if let Ok(answer) = outcome.recv_timeout(patience) {
+                answer.unwrap();
+                break;
+            }
+            // What comes after one that waits is refused; what came together with it waits, too.
+            let probe = opened.begin(delete("nothing")).recv_timeout(patience);
+            if matches!(probe, Ok(Err(ProposeError::Unavailable(_)))) {
+                return (created, outcome);
+            }
+        }
+        created.push(stream);
+    }
+    panic!("the reserve has no end");
+}
+
 #[test]
 fn changes_are_refused_while_the_disk_is_full_and_go_on_afterwards() {
     let volume = FaultyVolume::new(7);
     let opened = Opened::on(&volume, 1000);
     opened.propose(register("a")).unwrap();
-    volume.limit_free_bytes(Some(0));
+    let (mut expected, unanswered) = fill_disk(&volume, &opened);
+    assert!(!expected.is_empty(), "the reserve takes some");
     for number in 0..3 {
         let refused = opened.propose(create(&format!("full{number}"), 1, Exactly(1)));
-        assert!(matches!(refused, Err(ProposeError::Unavailable(Unavailable::LogFailed { .. }))), "{refused:?}");
+        assert!(
+            matches!(&refused, Err(ProposeError::Unavailable(Unavailable::LogFailed { reason })) if reason.contains("disk is full")),
+            "{refused:?}"
+        );
     }
     assert_eq!(opened.metadata.failure(), None);
+    assert_eq!(unanswered.try_recv(), Err(mpsc::TryRecvError::Empty), "what becomes of it is not known yet");
     volume.limit_free_bytes(None);
-    opened.propose(create("room", 1, Exactly(1))).unwrap();
-    assert!(opened.streams().contains(&"room".to_owned()));
+    opened.propose(create("zroom", 1, Exactly(1))).unwrap();
+    unanswered.recv().unwrap().unwrap();
+    expected.extend([format!("s{:02}", expected.len()), "zroom".to_owned()]);
+    assert_eq!(opened.streams(), expected, "what was refused is not carried out later");
+    opened.metadata.close();
+    assert_eq!(Opened::on(&volume, 1000).streams(), expected);
+}
+
+#[test]
+fn a_change_that_waits_for_room_is_made_as_soon_as_there_is_room() {
+    let volume = FaultyVolume::new(7);
+    let opened = Opened::on(&volume, 1000);
+    opened.propose(register("a")).unwrap();
+    let (_, unanswered) = fill_disk(&volume, &opened);
+    volume.limit_free_bytes(None);
+    unanswered.recv().unwrap().unwrap();
+}
+
+#[test]
+fn a_change_that_waits_for_room_ends_as_unknown_when_the_metadata_is_closed() {
+    let volume = FaultyVolume::new(7);
+    let opened = Opened::on(&volume, 1000);
+    opened.propose(register("a")).unwrap();
+    let (_, unanswered) = fill_disk(&volume, &opened);
+    opened.metadata.close();
+    assert_eq!(unanswered.recv().unwrap(), Err(ProposeError::Unavailable(Unavailable::Closed)));
+}
+
+#[test]
+fn a_full_disk_does_not_keep_the_metadata_from_starting() {
+    // After changes have used what they may of the reserve, and whether or not the files were closed cleanly.
+    for clean in [true, false] {
+        let volume = FaultyVolume::new(8);
+        let opened = Opened::on(&volume, 1000);
+        opened.propose(register("a")).unwrap();
+        let (created, _unanswered) = fill_disk(&volume, &opened);
+        if clean {
+            opened.metadata.close();
+        }
+        for start in 0..4 {
+            volume.crash();
+            volume.limit_free_bytes(Some(0));
+            let opened =
+                Opened::try_on(&volume, &options(1000)).unwrap_or_else(|error| panic!("start {start}: {error}"));
+            volume.limit_free_bytes(Some(0));
+            opened.propose(register("a")).unwrap();
+            assert!(created.iter().all(|stream| opened.streams().contains(stream)), "start {start}");
+        }
+    }
+}
+
+#[test]
+fn the_reserve_is_whole_again_when_there_is_room() {
+    let volume = FaultyVolume::new(9);
+    let reserved = || {
+        let files = volume.directory("raft").list().unwrap();
+        files.into_iter().find(|file| file.name == "reserve").map_or(0, |file| file.bytes)
+    };
+    let opened = Opened::on(&volume, 1000);
+    opened.propose(register("a")).unwrap();
+    let whole = reserved();
+    let (_, unanswered) = fill_disk(&volume, &opened);
+    assert!(reserved() < whole);
+    volume.limit_free_bytes(None);
+    unanswered.recv().unwrap().unwrap();
+    opened.metadata.close();
+    assert_eq!(reserved(), whole);
 }
 
 #[test]
@@ -213,6 +309,50 @@ fn damaged_metadata_is_refused_and_never_an_empty_cluster() {
     assert!(matches!(Opened::try_on(&volume, &options(5)), Err(OpenMetadataError::Unreachable)));
     volume.remove_directory("raft/snapshots").unwrap();
     assert!(matches!(Opened::try_on(&volume, &options(5)), Err(OpenMetadataError::Unreachable)));
+}
+
+/// Whatever happens to the log files after a clean stop, before the first snapshot: the streams are there or the start is
+/// refused. An empty cluster would give the ids of lost streams, and their directories, to new ones.
+#[test]
+fn damage_at_the_end_of_the_log_is_never_taken_for_an_empty_cluster() {
+    let closed = || {
+        let volume = MemoryVolume::new();
+        let opened = Opened::on(&volume, 1000);
+        opened.propose(register("a")).unwrap();
+        opened.propose(create("one", 1, Exactly(1))).unwrap();
+        opened.propose(create("two", 1, Exactly(1))).unwrap();
+        opened.metadata.close();
+        volume
+    };
+    let check = |volume: &MemoryVolume, what: &str| {
+        let with_data = MetadataOptions { may_found: false, ..options(1000) };
+        if let Ok(opened) = Opened::try_on(volume, &with_data) {
+            assert_eq!(opened.streams(), ["one", "two"], "{what}");
+        }
+    };
+    let directory = closed().directory("raft");
+    let file = directory.list().unwrap().into_iter().find(|file| file.name.ends_with(".log")).unwrap();
+    for bytes in (0..file.bytes).step_by(7) {
+        let volume = closed();
+        volume.directory("raft").open(&file.name).unwrap().truncate(bytes).unwrap();
+        check(&volume, &format!("cut to {bytes} bytes"));
+        let volume = closed();
+        let log = volume.directory("raft").open(&file.name).unwrap();
+        let mut byte = [0];
+        log.read_at(&mut byte, bytes).unwrap();
+        log.append(bytes, &mut [std::io::IoSlice::new(&[byte[0] ^ 1])]).unwrap();
+        check(&volume, &format!("bit flipped in byte {bytes}"));
+    }
+    for also_derived in [false, true] {
+        let volume = closed();
+        let directory = volume.directory("raft");
+        for file in directory.list().unwrap() {
+            if also_derived || file.name.ends_with(".log") {
+                directory.remove(&file.name).unwrap();
+            }
+        }
+        check(&volume, "log removed");
+    }
 }
 
 #[test]

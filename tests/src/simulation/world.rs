@@ -34,7 +34,7 @@ pub(super) struct World {
     partition: Option<Partition>,
     subscriber: Option<ForwardReader>,
     model: Model,
-    /// Where the log starts if a clean-up that failed half-way is not undone by a crash.
+    /// Up to where the log may start, once a clean-up that failed half-way is finished by opening it.
     unsure_start: Option<Offset>,
     acked: AckedMessages,
     offsets: Offsets,
@@ -135,8 +135,9 @@ impl World {
             let epoch = LeaderEpoch::new(self.lives);
             match Partition::open(self.volume.directory(DIRECTORY), self.options, epoch) {
                 Ok((partition, report)) => {
-                    if self.unsure_start.take() == Some(partition.log.log_start()) {
-                        self.model.retain_from(partition.log.log_start());
+                    let start = partition.log.log_start();
+                    if self.unsure_start.take().is_some_and(|latest| (self.model.start..=latest).contains(&start)) {
+                        self.model.retain_from(start);
                     }
                     let found = read(&partition.log.view(), Offset::ZERO, Offset::MAX)?;
                     check_recovered(&self.model, &partition.log, &report, &found, stopped_cleanly)?;

@@ -114,9 +114,9 @@ impl World {
                 }
                 Ok(format!("{count} segments went, the log starts at {start}"))
             }
-            // What of the start survives is known when the log is opened again.
+            // It may have announced its new start before it failed; that is known when the log is opened again.
             Err(error) => {
-                self.unsure_start = Some(start);
+                self.unsure_start = Some(high_watermark);
                 self.reopen_after(&error)
             }
         }

@@ -7,7 +7,7 @@ const SEEDS: u64 = 300;
 const STEPS: u64 = 400;
 /// Seeds that once broke a rule, with the steps it took. What they found is fixed; they stay.
 const ONCE_BROKEN: &[(u64, u64)] =
-    &[(25, 250), (30, 205), (43, 211), (51, 300), (131, 326), (133, 275), (160, 316), (186, 256)];
+    &[(25, 250), (30, 205), (43, 211), (51, 300), (131, 326), (133, 275), (160, 316), (186, 256), (50_321, 219)];
 
 #[track_caller]
 fn check(seed: u64, steps: u64) -> usize {

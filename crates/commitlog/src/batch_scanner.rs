@@ -45,6 +45,12 @@ pub(crate) enum Scanned {
     },
 }
 
+/// A batch that may be where damage ends.
+struct Candidate {
+    base: Offset,
+    chains: bool,
+}
+
 /// Walks the batches of a file from a position up to a limit.
 #[derive(Debug)]
 pub(crate) struct BatchScanner<'a> {
@@ -146,34 +152,38 @@ impl<'a> BatchScanner<'a> {
     fn find_resume(&mut self, damaged: u64) -> Result<Option<(u64, Offset)>, LogError> {
         if let Ok(part) = BatchHeader::peek(&self.bytes_at(damaged, HEADER_BYTES as u64)?) {
             let next = damaged + u64::from(part.bytes);
-            if let Some(base) = self.chained_batch_at(next)? {
-                return Ok(Some((next, base)));
+            if let Some(candidate) = self.candidate_at(next)? {
+                return Ok(Some((next, candidate.base)));
             }
         }
+        // The last batch before a torn tail chains to nothing. It is only believed if nothing better is found, or it could
+        // be one that somebody stored in a value; given up, it would take everything before it along.
+        let mut unchained = None;
         let mut from = damaged + 1;
-        while let Some(candidate) = self.next_magic(from)? {
-            if let Some(base) = self.chained_batch_at(candidate)? {
-                return Ok(Some((candidate, base)));
+        while let Some(position) = self.next_magic(from)? {
+            if let Some(candidate) = self.candidate_at(position)? {
+                if candidate.chains {
+                    return Ok(Some((position, candidate.base)));
+                }
+                unchained = unchained.or(Some((position, candidate.base)));
             }
-            from = candidate + 1;
+            from = position + 1;
         }
-        Ok(None)
+        Ok(unchained)
     }
 
-    /// The base offset of the batch at `position`, if it verifies and the end of the file or another header follows it.
-    fn chained_batch_at(&mut self, position: u64) -> Result<Option<Offset>, LogError> {
+    /// The batch at `position`, if it verifies, and whether the end of the file or another header follows it.
+    fn candidate_at(&mut self, position: u64) -> Result<Option<Candidate>, LogError> {
         if position >= self.limit {
             return Ok(None);
         }
         let Ok(batch) = self.batch_at(position)? else { return Ok(None) };
-        let after = position + u64::from(batch.header().bytes);
+        let header = *batch.header();
+        let after = position + u64::from(header.bytes);
         let follower = self.bytes_at(after, HEADER_BYTES as u64)?;
         let chains = after == self.limit
-            || BatchHeader::peek(&follower).is_ok_and(|part| part.base_offset >= batch.header().end_offset());
-        // A good batch right before a second damaged place must not be given up: its own checksums then have to do, and
-        // a header that verifies with the very offset that was expected is no accident.
-        let exact = batch.header().base_offset == self.expected;
-        Ok((chains || exact).then_some(batch.header().base_offset))
+            || BatchHeader::peek(&follower).is_ok_and(|part| part.base_offset >= header.end_offset());
+        Ok(Some(Candidate { base: header.base_offset, chains }))
     }
 
     fn next_magic(&mut self, mut from: u64) -> Result<Option<u64>, LogError> {

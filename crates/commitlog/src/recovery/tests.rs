@@ -382,6 +382,26 @@ fn a5_rot_of_the_last_batch_is_told_from_a_torn_write_by_the_checkpoint() {
     assert_eq!(survey(&log), ((0..39).chain(40..42).collect(), vec![39]));
 }
 
+/// The good batch between the rot and the tear is all the proof there is that what rotted was durable.
+#[test]
+fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) =
+        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
+    append_synced(&mut log, 10);
+    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
+    append(&mut log, 1);
+    drop(log);
+    let batch = synced_bytes / 10;
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
+        bytes[synced_bytes - 2 * batch + 12] ^= 1;
+        let torn = bytes.len() - 5;
+        bytes.truncate(torn);
+    });
+    let (log, _) = open(&storage);
+    assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
+}
+
 /// A value that is itself the bytes of a later batch must not be taken for one when the batch around it is damaged.
 #[test]
 fn a5_a_batch_inside_a_value_is_not_mistaken_for_the_next_one() {

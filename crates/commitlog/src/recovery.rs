@@ -25,6 +25,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::cmp::Ordering;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -167,7 +168,13 @@ impl Recovery<'_> {
 
     /// Opens a segment that was sealed, and so durable as a whole, before the one at `next` was begun.
     fn open_sealed(&mut self, file: LogFile, next: Offset, epochs_found: bool) -> Result<Arc<Segment>, OpenError> {
-        let summary = self.believable_summary(file)?.filter(|s| s.log_bytes == file.bytes && s.end <= next);
+        // Bytes behind a segment that reaches the next one are none of its own.
+        let fits = |s: &Summary| match s.log_bytes.cmp(&file.bytes) {
+            Ordering::Less => s.end == next,
+            Ordering::Equal => s.end <= next,
+            Ordering::Greater => false,
+        };
+        let summary = self.believable_summary(file)?.filter(fits);
         let segment = match summary {
             Some(summary) if epochs_found => Segment::from_summary(&summary), // S1
             _ => {
@@ -177,6 +184,7 @@ impl Recovery<'_> {
                     file_bytes: file.bytes,
                     durable_bytes: u64::MAX,
                     durable_offset: Some(next),
+                    limit: Some(next),
                     index_interval_bytes: self.options.index_interval_bytes,
                 };
                 let walked = self.walk(&plan)?;
@@ -227,6 +235,7 @@ impl Recovery<'_> {
             file_bytes: file.bytes,
             durable_bytes,
             durable_offset,
+            limit: None,
             index_interval_bytes: self.options.index_interval_bytes,
         };
         let mut walked = self.walk(&plan)?;

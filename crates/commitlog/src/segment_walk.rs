@@ -35,6 +35,9 @@ pub(crate) struct WalkPlan<'a> {
     pub(crate) durable_bytes: u64,
     /// The offset up to which the file's batches were durable once, where that is known.
     pub(crate) durable_offset: Option<Offset>,
+    /// The offset the next segment begins at, where there is one: what goes beyond it was cut off once, and a crash undid
+    /// the cut.
+    pub(crate) limit: Option<Offset>,
     /// Distance of index entries.
     pub(crate) index_interval_bytes: u32,
 }
@@ -48,6 +51,7 @@ impl<'a> WalkPlan<'a> {
             file_bytes,
             durable_bytes: u64::MAX,
             durable_offset: Some(end),
+            limit: None,
             index_interval_bytes: LogOptions::default().index_interval_bytes,
         }
     }
@@ -94,6 +98,9 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
     let mut scanner = BatchScanner::new(file, plan.file_name, known.log_bytes, plan.file_bytes, known.end);
     while let Some(scanned) = scanner.step()? {
         match scanned {
+            Scanned::Batch { batch, .. } if plan.limit.is_some_and(|limit| batch.header().end_offset() > limit) => {
+                break;
+            }
             Scanned::Batch { file_position, batch } => {
                 if let Some(stable_end) = batch.header().stable_end {
                     doubts.retain(|doubt| doubt.before.end >= stable_end);
@@ -152,6 +159,7 @@ impl Walked {
             None => (plan.file_bytes, plan.durable_offset),
         };
         self.extent.log_bytes = position;
+        let end = end.map(|end| plan.limit.map_or(end, |limit| end.min(limit)));
         if let Some(end) = end.filter(|end| *end > self.extent.end) {
             self.extent.damaged.push(self.extent.end..end);
             self.extent.end = end;

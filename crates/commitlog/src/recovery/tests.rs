@@ -233,6 +233,29 @@ fn s2_an_index_with_damaged_entries_costs_speed_only() {
     check_whole(&storage, &[]);
 }
 
+/// A failed sync cuts the file back, but nothing made that cut durable before the segment was sealed and the offsets were
+/// given to other records.
+#[test]
+fn s2_what_a_crash_brings_back_behind_a_sealed_segment_is_not_served() {
+    let storage = crashed();
+    let first = file_names::log(Offset::ZERO);
+    let next = open(&storage).0.view().reader(Offset::ZERO).read(Offset::MAX, 1 << 20).unwrap().len();
+    let base =
+        storage.list().unwrap().iter().filter_map(|f| file_names::parse_log(&f.name)).filter(|b| b.get() > 0).min();
+    assert_eq!(base.map(Offset::get), Some(next as u64), "one batch to a record");
+    let ghost = {
+        let (log, _) = open(&storage);
+        log.view().reader(Offset::new(next as u64)).read(Offset::MAX, 1).unwrap()[0].bytes().to_vec()
+    };
+    change(&storage, &first, |bytes| bytes.extend(ghost));
+    for without_index in [false, true] {
+        if without_index {
+            storage.remove(&file_names::index(Offset::ZERO)).unwrap();
+        }
+        assert_eq!(survey(&open(&storage).0), ((0..40).collect(), vec![]), "index removed: {without_index}");
+    }
+}
+
 #[test]
 fn s3_a_segment_that_vanished_is_reported_as_damaged() {
     let storage = crashed();

@@ -26,7 +26,6 @@
 mod tests;
 
 use std::cmp::Ordering;
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -134,12 +133,7 @@ impl Recovery<'_> {
         let released = files.windows(2).take_while(|pair| matches!(pair, [_, next] if next.base <= log_start)).count();
         for file in files.drain(..released) {
             for name in [file_names::log(file.base), file_names::index(file.base)] {
-                match self.storage.remove(&name) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                        return Err(LogError::new("remove", &name, error));
-                    }
-                    _ => {}
-                }
+                small_file::remove(self.storage, &name)?;
             }
         }
         Ok(files)

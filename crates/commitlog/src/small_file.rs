@@ -13,16 +13,19 @@ pub(crate) const TEMPORARY_SUFFIX: &str = ".tmp";
 /// `sync_directory`, so until then a crash may leave the old content.
 pub(crate) fn replace(storage: &dyn Storage, name: &str, content: &[u8]) -> Result<(), LogError> {
     let temporary = format!("{name}{TEMPORARY_SUFFIX}");
-    match storage.remove(&temporary) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            return Err(LogError::new("remove", &temporary, error));
-        }
-        _ => {}
-    }
+    remove(storage, &temporary)?;
     let file = storage.create(&temporary).map_err(|e| LogError::new("create", &temporary, e))?;
     file.append(0, &mut [IoSlice::new(content)]).map_err(|e| LogError::new("write", &temporary, e))?;
     file.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
     storage.rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))
+}
+
+/// Removes `name`. That it does not exist is no error.
+pub(crate) fn remove(storage: &dyn Storage, name: &str) -> Result<(), LogError> {
+    match storage.remove(name) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::new("remove", name, error)),
+        _ => Ok(()),
+    }
 }
 
 /// Reads `name` whole; `None` when it does not exist or is larger than `bytes_max` and so cannot be one of ours.

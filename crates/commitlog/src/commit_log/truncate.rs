@@ -19,7 +19,7 @@ use crate::error::{AppendError, LogError};
 use crate::file_names;
 use crate::segment::{Extent, Segment};
 use crate::segment_walk::{WalkPlan, walk};
-use crate::small_file::TEMPORARY_SUFFIX;
+use crate::small_file::{self, TEMPORARY_SUFFIX};
 use crate::storage::StorageFile;
 
 /// Where a segment is to be cut.
@@ -64,8 +64,8 @@ impl CommitLog {
         self.shared.set_durable_end(end);
         self.shared.replace_segments(staying.to_vec());
         for segment in going.iter().rev() {
-            self.remove_file(&file_names::index(segment.base()))?;
-            self.remove_file(&file_names::log(segment.base()))?;
+            small_file::remove(self.storage(), &file_names::index(segment.base()))?;
+            small_file::remove(self.storage(), &file_names::log(segment.base()))?;
             // Each removal is durable before the next, or a crash could leave a gap before a segment that should be gone.
             self.sync_directory()?;
         }
@@ -115,7 +115,7 @@ impl CommitLog {
     ) -> Result<(), AppendError> {
         if let Some(newest) = newest {
             newest.hold_index(self.storage())?;
-            self.remove_file(&file_names::index(newest.base()))?;
+            small_file::remove(self.storage(), &file_names::index(newest.base()))?;
         }
         let recovery_offset = cut.map_or(end, |cut| cut.end);
         let checkpoint = Checkpoint {
@@ -164,7 +164,7 @@ impl CommitLog {
     ) -> Result<(), AppendError> {
         let name = segment.log_name();
         let temporary = format!("{name}{TEMPORARY_SUFFIX}");
-        self.remove_file(&temporary)?;
+        small_file::remove(self.storage(), &temporary)?;
         let into = self.storage().create(&temporary).map_err(|e| LogError::new("create", &temporary, e))?;
         let mut chunk = vec![0; COPY_BYTES];
         let mut position = 0;
@@ -183,13 +183,6 @@ impl CommitLog {
         into.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
         self.storage().rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))?;
         self.sync_directory()
-    }
-
-    fn remove_file(&self, name: &str) -> Result<(), LogError> {
-        match self.storage().remove(name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LogError::new("remove", name, error)),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod board;
 mod cleaning;
+mod company;
 mod delivery;
 mod handle;
 mod host;
@@ -30,7 +31,7 @@ use std::sync::Arc;
 
 use liftbridge_replication::Assignment;
 use liftbridge_types::BrokerId;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::partition::lifecycle::Core;
 use crate::partition::mailbox::Mailbox;
@@ -58,6 +59,8 @@ pub(crate) struct Partition {
     assignment: Assignment,
     board: Board,
     mailbox: Mutex<Mailbox>,
+    /// Wakes the turn that waits for company, see [`Wake::Gathered`](mailbox::Wake::Gathered).
+    company_came: Condvar,
     /// Locked by whoever has the partition's turn, for as long as the turn takes, and by nobody else.
     core: Mutex<Core>,
     activity: Activity,

@@ -58,7 +58,7 @@ impl Partition {
         core.sync_scheduled = false;
         if let State::Open(open) = &mut core.state
             && open.log.durable_end() < open.log.log_end()
-            && let Err(error) = self.timed_sync(open)
+            && let Err(error) = self.timed_sync(open).0
         {
             self.become_offline(core, error.to_string());
         }

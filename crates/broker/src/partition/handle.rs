@@ -159,6 +159,9 @@ impl Partition {
     fn wake(self: &Arc<Self>, wake: Wake) {
         match wake {
             Wake::Nothing => {}
+            Wake::Gathered => {
+                self.company_came.notify_one();
+            }
             Wake::Queue => self.host.workers.queue(Arc::clone(self)),
             Wake::Linger => {
                 let wait = self.host.limits.batch_time_max;

@@ -10,14 +10,14 @@
 //! ```
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
 use liftbridge_replication::{Assignment, Event, Leader, LogEnds};
 use liftbridge_types::StreamSettings;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::errors::PublishError;
+use crate::partition::company::Company;
 use crate::partition::mailbox::Mailbox;
 use crate::partition::owed::OwedAnswers;
 use crate::partition::task::Activity;
@@ -74,8 +74,8 @@ pub(super) struct OpenLog {
     pub(super) log: CommitLog,
     pub(super) leader: Leader,
     pub(super) owed: OwedAnswers,
-    /// Who the last sync was for; `None` before the first.
-    pub(super) company: Option<Company>,
+    /// Whom the next turn waits for.
+    pub(super) company: Company,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
@@ -86,15 +86,6 @@ pub(super) struct OpenLog {
 
 /// Bytes of log that may be scanned at every start rather than closed cleanly at the first.
 const RESCAN_BYTES_MAX: u64 = 1024 * 1024;
-
-/// Publishers that one sync answered.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Company {
-    /// How many there were.
-    pub(super) publisher_count: usize,
-    /// How long the sync took.
-    pub(super) sync_time: Duration,
-}
 
 impl OpenLog {
     /// An append went well.
@@ -134,6 +125,7 @@ impl Partition {
             assignment: Assignment { leader_epoch, replicas: spec.replicas, in_sync, in_sync_min: None },
             board: Board::new(RunState::Paused, spec.readonly),
             mailbox: Mutex::new(Mailbox::new()),
+            company_came: Condvar::new(),
             core: Mutex::new(core),
             activity: Activity::new(),
         });
@@ -259,7 +251,15 @@ impl Partition {
             self.tolerate_full_disk(log.park(leader.high_watermark()))?;
         }
         let tail = self.host.tails.share();
-        Ok(OpenLog { log, leader, owed: OwedAnswers::default(), company: None, tail, parked: true, disk_full: false })
+        Ok(OpenLog {
+            log,
+            leader,
+            owed: OwedAnswers::default(),
+            company: Company::default(),
+            tail,
+            parked: true,
+            disk_full: false,
+        })
     }
 
     /// A full disk does not keep a log from being read.

@@ -53,6 +53,8 @@ pub(crate) enum Wake {
     Queue,
     /// Have [`Mailbox::linger_over`] called when the batch has waited long enough.
     Linger,
+    /// The turn under way waits for company, and it is there: wake it.
+    Gathered,
 }
 
 /// When a batch of publishes is due.
@@ -71,21 +73,27 @@ pub(crate) struct Lingering {
 pub(crate) struct Mailbox {
     events: VecDeque<Event>,
     next_turn: NextTurn,
+    /// The length at which the turn under way stops waiting for company; 0 = it does not wait.
+    company: usize,
 }
 
 impl Mailbox {
     /// An empty one.
     pub(crate) fn new() -> Self {
-        Self { events: VecDeque::new(), next_turn: NextTurn::None }
+        Self { events: VecDeque::new(), next_turn: NextTurn::None, company: 0 }
     }
 
     /// Takes an event in.
     pub(crate) fn push(&mut self, event: Event, lingering: Lingering) -> Wake {
-        let may_linger =
-            lingering.enabled && matches!(event, Event::Publish(_)) && self.events.len() + 1 < lingering.events_max;
+        let is_publish = matches!(event, Event::Publish(_));
+        let may_linger = lingering.enabled && is_publish && self.events.len() + 1 < lingering.events_max;
         self.events.push_back(event);
         match self.next_turn {
-            NextTurn::Queued => Wake::Nothing,
+            NextTurn::Queued if self.company == 0 || (is_publish && self.events.len() < self.company) => Wake::Nothing,
+            NextTurn::Queued => {
+                self.company = 0;
+                Wake::Gathered
+            }
             NextTurn::Lingering if may_linger => Wake::Nothing,
             NextTurn::None if may_linger => {
                 self.next_turn = NextTurn::Lingering;
@@ -124,6 +132,23 @@ impl Mailbox {
     /// How many events wait.
     pub(crate) fn len(&self) -> usize {
         self.events.len()
+    }
+
+    /// The turn under way waits until so many events are here, or one that is no publish.
+    pub(crate) fn expect_company(&mut self, count: usize) {
+        let is_there =
+            self.events.len() >= count || self.events.iter().any(|event| !matches!(event, Event::Publish(_)));
+        self.company = if is_there { 0 } else { count };
+    }
+
+    /// Whether the turn under way still waits.
+    pub(crate) fn expects_company(&self) -> bool {
+        self.company > 0
+    }
+
+    /// The turn waits no longer; says whether what it waited for has come.
+    pub(crate) fn stop_expecting(&mut self) -> bool {
+        std::mem::take(&mut self.company) == 0
     }
 
     /// Ends a turn; says whether another one is needed, which then counts as queued.
@@ -188,6 +213,28 @@ mod tests {
         let mut mailbox = Mailbox::new();
         assert_eq!(mailbox.push(publish(), LINGER), Wake::Linger);
         assert_eq!(mailbox.push(Event::Duty(Duty::Clean), LINGER), Wake::Queue);
+    }
+
+    #[test]
+    fn a_turn_that_waits_for_company_is_woken_by_the_last_to_come_or_by_a_command() {
+        let mut mailbox = Mailbox::new();
+        mailbox.push(publish(), NO_LINGER);
+        mailbox.expect_company(3);
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Nothing);
+        assert!(mailbox.expects_company());
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Gathered);
+        assert_eq!(mailbox.push(publish(), NO_LINGER), Wake::Nothing, "it was woken before");
+        assert!(mailbox.stop_expecting());
+
+        mailbox.expect_company(9);
+        assert_eq!(mailbox.push(Event::Duty(Duty::Clean), NO_LINGER), Wake::Gathered);
+        mailbox.expect_company(9);
+        assert!(!mailbox.expects_company(), "whoever commands need not wait for publishers");
+
+        let mut mailbox = Mailbox::new();
+        mailbox.push(publish(), NO_LINGER);
+        mailbox.expect_company(2);
+        assert!(!mailbox.stop_expecting(), "nobody came");
     }
 
     #[test]

@@ -13,6 +13,7 @@
 //! after 3 keeps it, whether or not anybody was told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use liftbridge_commitlog::{AppendError, BatchBuilder, SyncPolicy};
 use liftbridge_replication::{Effect, Event, Proposal as LeaderProposal, Refusal};
@@ -20,7 +21,7 @@ use liftbridge_types::{AckPolicy, Offset, Timestamp};
 
 use crate::errors::PublishError;
 use crate::partition::Partition;
-use crate::partition::lifecycle::{Company, OpenLog};
+use crate::partition::lifecycle::OpenLog;
 use crate::partition::owed::Owed;
 use crate::partition::proposal::Proposal;
 use crate::requests::Acked;
@@ -193,10 +194,9 @@ impl<'a> Cycle<'a> {
     /// success may or may not be there, and trying again proves nothing.
     fn sync(&mut self) -> Option<Offset> {
         let partition = self.partition;
-        let synced = partition.timed_sync(self.open);
-        if let Some(company) = &mut self.open.company {
-            company.publisher_count = self.waiting_count;
-        }
+        let (synced, sync_time) = partition.timed_sync(self.open);
+        let waiting = partition.mailbox.lock().len();
+        self.open.company.on_synced(self.waiting_count, waiting, sync_time);
         if let Err(error) = &synced {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
             self.open.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
@@ -256,13 +256,12 @@ impl Partition {
     }
 
     /// Forces the log to the medium and measures how long that takes.
-    pub(super) fn timed_sync(&self, open: &mut OpenLog) -> Result<Offset, AppendError> {
+    pub(super) fn timed_sync(&self, open: &mut OpenLog) -> (Result<Offset, AppendError>, Duration) {
         let before = self.host.clock.elapsed();
         let synced = open.log.sync();
         let sync_time = self.host.clock.elapsed().saturating_sub(before);
         self.host.metrics().log_sync_seconds.record(sync_time.as_secs_f64());
-        open.company = Some(Company { publisher_count: 0, sync_time });
-        synced
+        (synced, sync_time)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::vec::Drain;
 
 use crate::errors::PublishError;
@@ -24,13 +24,6 @@ const TURN_BATCHES_MAX: usize = 4;
 /// Bytes of messages one turn may take.
 const TURN_BYTES_MAX: usize = 4 * 1024 * 1024;
 
-/// Publishers answered by one sync from which on a turn waits for as many to come back.
-const COMPANY_MIN: usize = 4;
-/// The part of the last sync's time it waits at most.
-const COMPANY_PATIENCE: u32 = 3;
-/// The time it waits at most, however slow the medium.
-const COMPANY_PATIENCE_MAX: Duration = Duration::from_millis(1);
-
 /// What a worker lends to the partition whose turn it is.
 #[derive(Debug, Default)]
 pub(crate) struct Scratch {
@@ -44,7 +37,7 @@ impl Job for Partition {
     fn run(self: Arc<Self>, scratch: &mut Scratch) -> Turn {
         let events_max = self.host.limits.batch_messages_max.saturating_mul(TURN_BATCHES_MAX);
         let mut core = self.core.lock();
-        self.gather(&core);
+        self.gather(&mut core);
         self.mailbox.lock().take(&mut scratch.events, events_max, TURN_BYTES_MAX);
         let mut events = scratch.events.drain(..);
         while let Some(event) = events.next() {
@@ -87,19 +80,16 @@ impl Job for Partition {
 }
 
 impl Partition {
-    /// Lets publishers who were answered together come back together.
-    ///
-    /// Those who wait for each message before they send the next are all answered by one sync. The first of them to be
-    /// back would start the next sync with nobody else on board, and the others would wait for two syncs instead of one.
-    /// So the turn waits until as many are back, but no longer than a part of a sync; a publisher alone never waits.
-    fn gather(&self, core: &Core) {
-        let State::Open(open) = &core.state else { return };
-        let Some(company) = open.company.filter(|company| company.publisher_count >= COMPANY_MIN) else { return };
-        let patience = (company.sync_time / COMPANY_PATIENCE).min(COMPANY_PATIENCE_MAX);
-        let until = self.host.clock.elapsed() + patience;
-        while self.host.clock.elapsed() < until && self.mailbox.lock().len() < company.publisher_count {
-            std::thread::yield_now();
-        }
+    /// Lets publishers who were answered together come back together, see [`company`](super::company).
+    fn gather(&self, core: &mut Core) {
+        let State::Open(open) = &mut core.state else { return };
+        let Some(wait) = open.company.next_wait() else { return };
+        let until = Instant::now() + wait.patience;
+        let mut mailbox = self.mailbox.lock();
+        mailbox.expect_company(wait.publisher_count);
+        while mailbox.expects_company() && !self.company_came.wait_until(&mut mailbox, until).timed_out() {}
+        let came = mailbox.stop_expecting();
+        open.company.on_waited(came);
     }
 
     /// Stores `first` and the publishes right behind it.

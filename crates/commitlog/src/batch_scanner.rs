@@ -107,6 +107,14 @@ impl<'a> BatchScanner<'a> {
         BatchHeader::peek(held).is_ok_and(|part| part.bytes as usize <= held.len())
     }
 
+    /// Goes on from the limit to another one with a batch at or after `expected`; false when that is no further.
+    pub(crate) fn extend(&mut self, limit: u64, expected: Offset) -> bool {
+        let further = limit > self.limit;
+        self.limit = self.limit.max(limit);
+        self.expected = self.expected.max(expected);
+        further
+    }
+
     /// The next step; `None` at the limit.
     pub(crate) fn step(&mut self) -> Result<Option<Scanned>, LogError> {
         if self.position >= self.limit {

@@ -425,6 +425,30 @@ fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {
     assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
 }
 
+/// The checkpoint tells where what had been durable ends, so the rot before it does not make rot of the tear behind it.
+#[test]
+fn a5_a_tear_right_behind_rot_is_cut_though_a_good_batch_follows() {
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) =
+        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
+    append_synced(&mut log, 10);
+    log.checkpoint(Offset::new(10)).unwrap();
+    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
+    append(&mut log, 1);
+    append(&mut log, 1);
+    drop(log);
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
+        bytes[synced_bytes - 1] ^= 1;
+        bytes[synced_bytes + 10] ^= 1;
+    });
+    storage.remove(&file_names::index(Offset::ZERO)).unwrap();
+    let (mut log, report) = open(&storage);
+    assert!(report.bytes_cut > 0, "{report:?}");
+    append_synced(&mut log, 2);
+    assert_eq!(survey(&log), ((0..9).chain(10..12).collect(), vec![9]));
+    assert_eq!(survey(&open(&storage).0), ((0..9).chain(10..12).collect(), vec![9]));
+}
+
 /// A value that is itself the bytes of a later batch must not be taken for one when the batch around it is damaged.
 #[test]
 fn a5_a_batch_inside_a_value_is_not_mistaken_for_the_next_one() {

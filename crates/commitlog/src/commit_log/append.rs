@@ -155,6 +155,9 @@ impl CommitLog {
         if log_bytes > 0 && (full || self.is_due_by_age(newest, now)) {
             return self.roll();
         }
+        if !self.names_durable {
+            self.sync_directory()?;
+        }
         if self.active.is_none() {
             self.active = Some(self.open_active(newest.clone())?);
         }
@@ -181,7 +184,7 @@ impl CommitLog {
         self.begin_segment()
     }
 
-    fn begin_segment(&mut self) -> Result<(), AppendError> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), AppendError> {
         let segment = Arc::new(Segment::empty(self.log_end()));
         let file = segment.create_file(self.storage())?;
         self.sync_directory()?;

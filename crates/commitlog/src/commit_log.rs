@@ -178,10 +178,12 @@ impl CommitLog {
         }
     }
 
-    /// Refuses every append from now on and passes the cause on.
+    /// Refuses every append from now on and passes the cause on; not as a full disk, which would promise that freeing space
+    /// mends it.
     fn fail(&mut self, error: LogError) -> AppendError {
-        self.failed = Some(error.to_string());
-        AppendError::Storage(error)
+        let reason = error.to_string();
+        self.failed = Some(reason.clone());
+        if error.is_disk_full() { AppendError::Failed { reason } } else { AppendError::Storage(error) }
     }
 
     fn sync_directory(&mut self) -> Result<(), AppendError> {

@@ -111,8 +111,13 @@ impl CommitLog {
         let Err(error) = active.file.append(position, buffers) else { return Ok(position) };
         let error = LogError::new("write", active.segment.log_name(), error);
         // Synced at once, since a segment may be sealed without another sync: a crash must not bring these bytes back then.
-        let taken_back = active.file.truncate(position).and_then(|()| active.file.sync()).is_ok();
-        if taken_back && error.is_disk_full() { Err(error.into()) } else { Err(self.fail(error)) }
+        let taken_back = active.file.truncate(position).and_then(|()| active.file.sync());
+        let name = active.segment.log_name();
+        match taken_back.map_err(|e| LogError::new("take back what was written to", name, e)) {
+            Ok(()) if error.is_disk_full() => Err(error.into()),
+            Ok(()) => Err(self.fail(error)),
+            Err(doubt) => Err(self.fail(doubt)),
+        }
     }
 
     /// Lets readers see a batch that was written at `position`; near the end from memory, if its bytes are to be `kept`.

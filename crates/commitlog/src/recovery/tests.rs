@@ -460,6 +460,26 @@ fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {
     assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
 }
 
+/// Where the next batch begins is known though the damaged header does not verify, and that the batch is followed by
+/// nothing good does not matter then.
+#[test]
+fn a5_a_good_batch_between_rot_and_a_tear_is_served() {
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) =
+        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
+    append_synced(&mut log, 10);
+    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
+    append(&mut log, 1);
+    append(&mut log, 1);
+    drop(log);
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
+        bytes[synced_bytes - 2 * (synced_bytes / 10) + 12] ^= 1;
+        bytes[synced_bytes + 12] ^= 1;
+    });
+    let (log, _) = open(&storage);
+    assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
+}
+
 /// The checkpoint tells where what had been durable ends, so the rot before it does not make rot of the tear behind it.
 #[test]
 fn a5_a_tear_right_behind_rot_is_cut_though_a_good_batch_follows() {

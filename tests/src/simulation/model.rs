@@ -92,6 +92,17 @@ impl Model {
         self.rotten.extend(damaged);
     }
 
+    /// Concedes that what is reported as damaged beyond what had been durable is gone, where it adjoins damage: a tear behind
+    /// rot cannot always be told from it, and for what was torn nothing had been promised.
+    pub(super) fn concede(&mut self, reported: &[Range<Offset>]) {
+        for range in reported {
+            if self.rotten.contains(&range.start) {
+                let torn = range.start.max(self.durable_end).get()..range.end.get();
+                self.rotten.extend(torn.map(Offset::new));
+            }
+        }
+    }
+
     /// Whether this record may be unreadable: it was damaged, or its batch stands right between damaged bytes. Such a batch
     /// has no neighbour that vouches for it and may be given up.
     pub(super) fn may_be_damaged(&self, offset: Offset) -> bool {

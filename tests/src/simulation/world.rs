@@ -155,6 +155,7 @@ impl World {
                         self.model.retain_from(start);
                     }
                     let found = read(&partition.log.view(), Offset::ZERO, Offset::MAX)?;
+                    self.model.concede(&found.damaged);
                     check_recovered(&self.model, &partition.log, &report, &found, stop)?;
                     self.model.adopt(&found.seen, partition.log.log_end());
                     self.acked.check(&self.model)?;

@@ -5,19 +5,10 @@ use liftbridge_tests::simulation::run;
 /// Seeds that are tried on every run of the tests; `cargo xtask sim` tries any number of others.
 const SEEDS: u64 = 300;
 const STEPS: u64 = 400;
-/// Seeds that once broke a rule, with the steps it took. What they found is fixed; they stay.
-const ONCE_BROKEN: &[(u64, u64)] = &[
-    (25, 250),
-    (30, 205),
-    (43, 211),
-    (51, 300),
-    (131, 326),
-    (133, 275),
-    (160, 316),
-    (186, 256),
-    (50_321, 219),
-    (1_795_390_010, 368),
-];
+/// Seeds that once broke a rule, with the steps it took. What they found is fixed; they stay for as long as the same rolls of
+/// the dice mean the same accidents. What was found is told for good by tests of the log alone.
+const ONCE_BROKEN: &[(u64, u64)] =
+    &[(313, 285), (1913, 48), (3860, 279), (4716, 187), (6273, 384), (7514, 94), (102_901, 65), (1_795_407_856, 133)];
 
 #[track_caller]
 fn check(seed: u64, steps: u64) -> usize {

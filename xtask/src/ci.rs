@@ -6,7 +6,7 @@ use crate::workspace::{Failure, cargo, run as run_command, shown};
 use crate::{layers, sim, tidy};
 
 /// Seeds of the simulation tried on every run; fresh ones each time, so that the runs add up.
-const SIM_SEEDS: u64 = 25;
+const SIM_SEEDS: u64 = 200;
 /// Steps of each.
 const SIM_STEPS: u64 = 400;
 

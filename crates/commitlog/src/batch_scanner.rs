@@ -2,8 +2,8 @@
 //!
 //! Owns how damage is stepped over. Never decides what damage means: recovery and readers do.
 //!
-//! After a batch that does not verify, the next one is looked for where the damaged one's header says it ends, if that
-//! header verifies; else by searching for the next magic. A candidate only counts when its checksums verify, it
+//! After a batch that does not verify, the next one is looked for where the damaged one's header says it ends (a header
+//! that does not verify is most often right about that, and a batch at that very place is no accident); else by searching for the next magic. A candidate only counts when its checksums verify, it
 //! continues the offsets and epochs seen so far within what one segment can span, and what follows it is the end of the
 //! file or another header: bytes that merely look like a batch inside somebody's value do not chain. (Whoever builds a
 //! whole chain of batches into a value can still mislead a search, if the header of the very batch around it rots. A
@@ -107,6 +107,14 @@ impl<'a> BatchScanner<'a> {
         BatchHeader::peek(held).is_ok_and(|part| part.bytes as usize <= held.len())
     }
 
+    /// Goes on from the limit to another one with a batch at or after `expected`; false when that is no further.
+    pub(crate) fn extend(&mut self, limit: u64, expected: Offset) -> bool {
+        let further = limit > self.limit;
+        self.limit = self.limit.max(limit);
+        self.expected = self.expected.max(expected);
+        further
+    }
+
     /// The next step; `None` at the limit.
     pub(crate) fn step(&mut self) -> Result<Option<Scanned>, LogError> {
         if self.position >= self.limit {
@@ -150,11 +158,12 @@ impl<'a> BatchScanner<'a> {
     }
 
     fn find_resume(&mut self, damaged: u64) -> Result<Option<(u64, Offset)>, LogError> {
-        if let Ok(part) = BatchHeader::peek(&self.bytes_at(damaged, HEADER_BYTES as u64)?) {
-            let next = damaged + u64::from(part.bytes);
-            if let Some(candidate) = self.candidate_at(next)? {
-                return Ok(Some((next, candidate.base)));
-            }
+        let length = BatchHeader::unverified_length(&self.bytes_at(damaged, HEADER_BYTES as u64)?);
+        let next = damaged + length.map_or(0, u64::from);
+        if next > damaged
+            && let Some(candidate) = self.candidate_at(next)?
+        {
+            return Ok(Some((next, candidate.base)));
         }
         // The last batch before a torn tail chains to nothing. It is only believed if nothing better is found, or it could
         // be one that somebody stored in a value; given up, it would take everything before it along.

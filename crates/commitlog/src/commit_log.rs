@@ -54,6 +54,9 @@ pub struct CommitLog {
     spare: Vec<u8>,
     /// Files let go of and not yet unlinked.
     released: Vec<String>,
+    /// Whether a crash leaves the files that there are now: what an earlier life created, renamed or removed may not have
+    /// been synced, though it shows.
+    names_durable: bool,
     failed: Option<String>,
 }
 
@@ -90,6 +93,7 @@ impl CommitLog {
             truncation_count: 0,
             spare: Vec::new(),
             released: Vec::new(),
+            names_durable: false,
             failed: None,
         };
         Ok((log, recovered.report))
@@ -174,13 +178,17 @@ impl CommitLog {
         }
     }
 
-    /// Refuses every append from now on and passes the cause on.
+    /// Refuses every append from now on and passes the cause on; not as a full disk, which would promise that freeing space
+    /// mends it.
     fn fail(&mut self, error: LogError) -> AppendError {
-        self.failed = Some(error.to_string());
-        AppendError::Storage(error)
+        let reason = error.to_string();
+        self.failed = Some(reason.clone());
+        if error.is_disk_full() { AppendError::Failed { reason } } else { AppendError::Storage(error) }
     }
 
     fn sync_directory(&mut self) -> Result<(), AppendError> {
-        self.storage().sync_directory().map_err(|e| self.fail(LogError::new("sync", ".", e)))
+        self.storage().sync_directory().map_err(|e| self.fail(LogError::new("sync", ".", e)))?;
+        self.names_durable = true;
+        Ok(())
     }
 }

@@ -40,6 +40,7 @@ mod options;
 mod reader;
 mod record;
 pub mod recovery;
+mod release;
 mod retention;
 mod reverse_reader;
 pub mod scan;

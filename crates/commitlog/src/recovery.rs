@@ -23,7 +23,7 @@
 //! | `E1` | a missing or garbled table of leader epochs | rebuilt from the batch headers |
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -36,6 +36,7 @@ use crate::error::{LogError, OpenError};
 use crate::file_names;
 use crate::leader_epochs::LeaderEpochs;
 use crate::options::LogOptions;
+use crate::release::{release, remove_found};
 use crate::segment::Segment;
 use crate::segment_index::{SegmentIndex, Summary};
 use crate::segment_walk::{WalkPlan, Walked, walk};
@@ -111,15 +112,14 @@ impl Recovery<'_> {
             .filter_map(|entry| file_names::parse_log(&entry.name).map(|base| LogFile { base, bytes: entry.bytes }))
             .collect();
         files.sort_by_key(|file| file.base);
-        for entry in &entries {
-            let name = entry.name.as_str();
+        let counts_for_nothing = |name: &String| {
             let leftover = name.ends_with(TEMPORARY_SUFFIX) || name.ends_with(file_names::RELEASED_SUFFIX);
             let orphan = file_names::parse_index(name)
                 .is_some_and(|base| files.binary_search_by_key(&base, |file| file.base).is_err());
-            if leftover || orphan {
-                self.storage.remove(name).map_err(|e| LogError::new("remove", name, e))?;
-            }
-        }
+            leftover || orphan
+        };
+        let names: Vec<String> = entries.into_iter().map(|entry| entry.name).filter(counts_for_nothing).collect();
+        remove_found(self.storage, &names)?;
         Ok(files)
     }
 
@@ -131,11 +131,18 @@ impl Recovery<'_> {
     ) -> Result<Vec<LogFile>, LogError> {
         let log_start = checkpoint.map_or(Offset::ZERO, |c| c.log_start);
         let released = files.windows(2).take_while(|pair| matches!(pair, [_, next] if next.base <= log_start)).count();
+        if released == 0 {
+            return Ok(files);
+        }
+        // The checkpoint that says so may not be durable yet, and without it a crash would bring back some of them.
+        self.sync_directory()?;
+        let mut names = Vec::new();
         for file in files.drain(..released) {
             for name in [file_names::log(file.base), file_names::index(file.base)] {
-                small_file::remove(self.storage, &name)?;
+                names.extend(release(self.storage, &name)?);
             }
         }
+        remove_found(self.storage, &names)?;
         Ok(files)
     }
 
@@ -261,6 +268,10 @@ impl Recovery<'_> {
         }
         file.sync().map_err(|e| LogError::new("sync", name, e))?;
         // Its name too: an earlier life may have failed to, and what is appended from now on must not go with it.
+        self.sync_directory()
+    }
+
+    fn sync_directory(&self) -> Result<(), LogError> {
         self.storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))
     }
 
@@ -311,7 +322,7 @@ impl Recovery<'_> {
             }
             let begun = Segment::empty(durable_once);
             begun.create_file(self.storage)?;
-            self.storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))?;
+            self.sync_directory()?;
             segments.push(Arc::new(begun));
         }
         let log_start = segments.first().map_or(log_end, |segment| segment.base());

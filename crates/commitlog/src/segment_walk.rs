@@ -79,6 +79,9 @@ struct Doubt {
 }
 
 /// Walks a file according to `plan`.
+///
+/// What was durable once is walked by itself: it ends between two batches, so damage at its end is told from what was
+/// appended after it.
 pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked, LogError> {
     let known = plan.known;
     let mut walked = Walked {
@@ -95,8 +98,14 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
         newer_version: None,
     };
     let mut doubts: Vec<Doubt> = Vec::new();
-    let mut scanner = BatchScanner::new(file, plan.file_name, known.log_bytes, plan.file_bytes, known.end);
-    while let Some(scanned) = scanner.step()? {
+    let durable_bytes = plan.durable_bytes.min(plan.file_bytes).max(known.log_bytes);
+    let mut scanner = BatchScanner::new(file, plan.file_name, known.log_bytes, durable_bytes, known.end);
+    loop {
+        let scanned = match scanner.step()? {
+            Some(scanned) => scanned,
+            None if scanner.extend(plan.file_bytes, walked.extent.end) => continue,
+            None => break,
+        };
         match scanned {
             Scanned::Batch { batch, .. } if plan.limit.is_some_and(|limit| batch.header().end_offset() > limit) => {
                 break;
@@ -118,7 +127,7 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                         break;
                     }
                 }
-                walked.add_damage(plan, resume);
+                walked.add_damage(plan, resume, scanner.file_position());
             }
         }
     }
@@ -152,11 +161,11 @@ impl Walked {
         self.extent.times = Some((first, header.latest_time()));
     }
 
-    /// Notes a stretch that does not verify. Without a good batch after it, it reaches to where the file was durable.
-    fn add_damage(&mut self, plan: &WalkPlan<'_>, resume: Option<(u64, Offset)>) {
+    /// Notes a stretch that does not verify. Without a good batch after it, it goes to `limit`, where the file was durable.
+    fn add_damage(&mut self, plan: &WalkPlan<'_>, resume: Option<(u64, Offset)>, limit: u64) {
         let (position, end) = match resume {
             Some((position, base)) => (position, Some(base)),
-            None => (plan.file_bytes, plan.durable_offset),
+            None => (limit, plan.durable_offset),
         };
         self.extent.log_bytes = position;
         let end = end.map(|end| plan.limit.map_or(end, |limit| end.min(limit)));

@@ -29,7 +29,9 @@ pub(super) enum Action {
     Park,
     /// A clean stop and a new start.
     Restart,
-    /// The power fails.
+    /// The process is killed and starts anew; the machine goes on.
+    Kill,
+    /// The power fails, most often in the middle of something.
     Crash,
     /// One of the next storage operations fails.
     FailOperation,
@@ -43,9 +45,24 @@ pub(super) enum Action {
     FlipBitInLog,
     /// A bit of a file flips that can be derived from the log.
     FlipBitInDerivedFile,
+    /// A file that can be derived from the log is lost, or the end of it.
+    LoseDerivedFile,
     /// Time passes.
     Wait,
+    /// The clock is set back.
+    StepClockBack,
 }
+
+/// What a power cut may fall into the middle of: everything that writes.
+const WRITING: &[Action] = &[
+    Action::Publish,
+    Action::Sync,
+    Action::SyncAcrossAppend,
+    Action::Checkpoint,
+    Action::Clean,
+    Action::Depose,
+    Action::Park,
+];
 
 /// How often each action happens, relative to the sum.
 const ODDS: &[(u64, Action)] = &[
@@ -61,6 +78,7 @@ const ODDS: &[(u64, Action)] = &[
     (10, Action::Depose),
     (15, Action::Park),
     (15, Action::Restart),
+    (10, Action::Kill),
     (30, Action::Crash),
     (20, Action::FailOperation),
     (6, Action::FailSyncs),
@@ -68,7 +86,9 @@ const ODDS: &[(u64, Action)] = &[
     (12, Action::FreeDisk),
     (6, Action::FlipBitInLog),
     (8, Action::FlipBitInDerivedFile),
+    (6, Action::LoseDerivedFile),
     (40, Action::Wait),
+    (5, Action::StepClockBack),
 ];
 
 impl Action {
@@ -83,5 +103,10 @@ impl Action {
             }
         }
         unreachable!("the place lies below the sum of the odds")
+    }
+
+    /// What a power cut falls into the middle of.
+    pub(super) fn roll_writing(dice: &mut Dice) -> Self {
+        WRITING[dice.index(WRITING.len())]
     }
 }

@@ -9,7 +9,7 @@ mod watermark;
 pub(super) use acked::AckedMessages;
 pub(super) use offsets::Offsets;
 pub(super) use readers::{check_forward, check_reverse, check_times};
-pub(super) use recovery::check_recovered;
+pub(super) use recovery::{Stop, check_recovered};
 pub(super) use watermark::Watermark;
 
 /// A broken rule, in words.

@@ -12,6 +12,8 @@ use super::read_back::Seen;
 pub(super) struct Kept {
     pub(super) value: Vec<u8>,
     pub(super) time: Timestamp,
+    /// The offsets of the batch it is in.
+    pub(super) batch: Range<Offset>,
 }
 
 /// The log as it should be.
@@ -20,6 +22,8 @@ pub(super) struct Model {
     records: BTreeMap<Offset, Kept>,
     /// Offsets whose bytes were damaged on purpose: they may be unreadable, and nothing else may.
     rotten: BTreeSet<Offset>,
+    /// Offsets right before which damaged bytes stand that hold none of the log's offsets any more: the log was cut there.
+    scars: BTreeSet<Offset>,
     /// Values that were written, or almost, and never promised, by their offsets. A crash may bring such a record back: what
     /// a failed write, or one that was cut off again, left behind is not known before that place is written and synced.
     phantoms: BTreeSet<(Offset, Vec<u8>)>,
@@ -34,9 +38,11 @@ pub(super) struct Model {
 impl Model {
     /// Takes note of records that were appended at the end.
     pub(super) fn append(&mut self, values: Vec<Vec<u8>>, time: Timestamp) {
+        let count = u64::try_from(values.len()).expect("batches are small");
+        let batch = self.end..self.end.plus(count);
         for (value, nanos) in values.into_iter().zip(0..) {
             let time = Timestamp::from_nanos(time.as_nanos() + nanos);
-            self.records.insert(self.end, Kept { value, time });
+            self.records.insert(self.end, Kept { value, time, batch: batch.clone() });
             self.end = self.end.next();
         }
     }
@@ -58,7 +64,16 @@ impl Model {
     /// Takes note that everything from `end` on was cut away on purpose.
     pub(super) fn truncate(&mut self, end: Offset) {
         self.records.split_off(&end);
+        // Damage that goes on beyond the end stays in the file as a whole, for what of it lies before the end.
+        let goes_on = self.rotten.contains(&end) || self.scars.contains(&end);
+        self.scars.split_off(&end);
         self.rotten.split_off(&end);
+        if goes_on && end.previous().is_some_and(|last| self.may_be_damaged(last)) {
+            self.scars.insert(end);
+        }
+        for kept in self.records.values_mut().rev().take_while(|kept| kept.batch.end > end) {
+            kept.batch.end = end;
+        }
         self.end = self.end.min(end);
         self.durable_end = self.durable_end.min(end);
     }
@@ -67,6 +82,7 @@ impl Model {
     pub(super) fn retain_from(&mut self, start: Offset) {
         self.records = self.records.split_off(&start);
         self.rotten = self.rotten.split_off(&start);
+        self.scars = self.scars.split_off(&start);
         self.start = self.start.max(start);
     }
 
@@ -76,12 +92,27 @@ impl Model {
         self.rotten.extend(damaged);
     }
 
-    /// Whether this record may be unreadable, reported within this range: it was damaged, or it lies between two that were.
-    /// A single good batch in the middle of damage has no neighbour that vouches for it, and may be given up.
-    pub(super) fn may_be_damaged(&self, offset: Offset, reported: &Range<Offset>) -> bool {
-        let before = self.rotten.range(reported.start..=offset).next();
-        let after = self.rotten.range(offset..reported.end).next();
-        before.is_some() && after.is_some()
+    /// Concedes that what is reported as damaged beyond what had been durable is gone, where it adjoins damage: a tear behind
+    /// rot cannot always be told from it, and for what was torn nothing had been promised.
+    pub(super) fn concede(&mut self, reported: &[Range<Offset>]) {
+        for range in reported {
+            if self.rotten.contains(&range.start) {
+                let torn = range.start.max(self.durable_end).get()..range.end.get();
+                self.rotten.extend(torn.map(Offset::new));
+            }
+        }
+    }
+
+    /// Whether this record may be unreadable: it was damaged, or its batch stands right between damaged bytes. Such a batch
+    /// has no neighbour that vouches for it and may be given up.
+    pub(super) fn may_be_damaged(&self, offset: Offset) -> bool {
+        let stands_alone = |Kept { batch, .. }: &Kept| {
+            let rotten = |offset: Option<Offset>| offset.is_some_and(|offset| self.rotten.contains(&offset));
+            let before = rotten(batch.start.previous()) || self.scars.contains(&batch.start);
+            let after = rotten(Some(batch.end)) || self.scars.contains(&batch.end);
+            before && after
+        };
+        self.rotten.contains(&offset) || self.records.get(&offset).is_some_and(stands_alone)
     }
 
     /// Whether anything may be unreadable.
@@ -110,8 +141,10 @@ impl Model {
         let gone = self.records.split_off(&end);
         self.phantoms.extend(gone.into_iter().map(|(offset, kept)| (offset, kept.value)));
         self.rotten.split_off(&end);
+        self.scars.split_off(&end.next());
         for seen in seen.iter().filter(|seen| seen.offset >= self.durable_end) {
-            self.records.insert(seen.offset, Kept { value: seen.value.clone(), time: seen.time });
+            self.records
+                .insert(seen.offset, Kept { value: seen.value.clone(), time: seen.time, batch: seen.batch.clone() });
         }
         self.end = end;
         self.durable_end = end;

@@ -16,6 +16,8 @@ pub(super) struct Seen {
     pub(super) offset: Offset,
     pub(super) time: Timestamp,
     pub(super) value: Vec<u8>,
+    /// The offsets of the batch it came in.
+    pub(super) batch: Range<Offset>,
 }
 
 /// What a reading found, in reading order.
@@ -97,6 +99,7 @@ fn records(batch: &Batch) -> Result<Vec<Seen>, Nonsense> {
         offset: record.offset,
         time: record.time,
         value: record.value.to_vec(),
+        batch: batch.header().base_offset..batch.header().end_offset(),
     };
     let records: Result<Vec<Seen>, _> = batch.records().map(|record| record.map(seen)).collect();
     records.map_err(|error| format!("a batch that a reader verified holds nonsense: {error}"))

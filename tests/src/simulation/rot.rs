@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use liftbridge_commitlog::scan::{ScanItem, log_files, scan_file};
-use liftbridge_commitlog::{Batch, FaultyVolume, Storage};
+use liftbridge_commitlog::{Batch, FaultyVolume, FileEntry, Storage};
 use liftbridge_types::Offset;
 
 use super::partition::DIRECTORY;
@@ -51,14 +51,30 @@ pub(super) fn flip_in_log(
 
 /// Flips a bit of an index, a checkpoint or a table of epochs; its file's name.
 pub(super) fn flip_in_derived_file(volume: &FaultyVolume, storage: &dyn Storage, dice: &mut Dice) -> Option<String> {
-    let mut files = storage.list().ok()?;
-    files.retain(|file| !file.name.ends_with(".log") && file.bytes > 0);
-    files.sort_by(|a, b| a.name.cmp(&b.name));
-    if files.is_empty() {
-        return None;
-    }
-    let file = files.swap_remove(dice.index(files.len()));
+    let file = choose_derived_file(storage, dice)?;
     let bit = u8::try_from(dice.below(8)).expect("it is below 8");
     volume.flip_bit(&format!("{DIRECTORY}/{}", file.name), dice.below(file.bytes), bit).ok()?;
     Some(file.name)
+}
+
+/// Removes an index, a checkpoint or a table of epochs, or cuts it short; what became of which.
+pub(super) fn lose_derived_file(storage: &dyn Storage, dice: &mut Dice) -> Option<String> {
+    let FileEntry { name, bytes } = choose_derived_file(storage, dice)?;
+    if dice.percent(50) {
+        storage.remove(&name).ok()?;
+        storage.sync_directory().ok()?;
+        return Some(format!("{name} is gone"));
+    }
+    let left = dice.below(bytes);
+    let file = storage.open(&name).ok()?;
+    file.truncate(left).ok()?;
+    file.sync().ok()?;
+    Some(format!("{name} has {left} bytes left"))
+}
+
+fn choose_derived_file(storage: &dyn Storage, dice: &mut Dice) -> Option<FileEntry> {
+    let mut files = storage.list().ok()?;
+    files.retain(|file| !file.name.ends_with(".log") && file.bytes > 0);
+    files.sort_by(|a, b| a.name.cmp(&b.name));
+    if files.is_empty() { None } else { Some(files.swap_remove(dice.index(files.len()))) }
 }

@@ -11,7 +11,7 @@ use liftbridge_commitlog::{FaultyVolume, ForwardReader, LogOptions, RetentionLim
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
 use super::action::Action;
-use super::checkers::{AckedMessages, Offsets, Watermark, check_recovered};
+use super::checkers::{AckedMessages, Offsets, Stop, Watermark, check_recovered};
 use super::model::Model;
 use super::partition::{DIRECTORY, Partition};
 use super::read_back::read;
@@ -20,6 +20,11 @@ use crate::dice::Dice;
 
 /// Openings that may fail one after the other: each planned fault fails one, and a full disk is made room on.
 const OPENINGS_MAX: usize = 32;
+
+/// Of so many operations of an opening any may be the last before a power cut.
+const OPENING_OPERATIONS: u64 = 24;
+/// Most nanoseconds that the clock is set back by.
+const CLOCK_STEP_MAX: u64 = 3_000_000_000;
 
 /// How a step went: a sentence for the trace, or the broken rule.
 type Step = Result<String, String>;
@@ -70,7 +75,7 @@ impl World {
     /// One step.
     pub(super) fn step(&mut self, step: u64) -> Result<(), String> {
         if self.partition.is_none() {
-            let opened = self.open(false)?;
+            let opened = self.open(Stop::Failed)?;
             self.trace.tell(format!("{step} {opened}"));
         }
         self.now = self.now.plus(Duration::from_micros(1 + self.dice.below(1000)));
@@ -109,6 +114,7 @@ impl World {
             Action::Follow => self.follow(),
             Action::LookUpTime => self.look_up_time(),
             Action::Restart => self.restart(),
+            Action::Kill => self.kill(),
             Action::Crash => self.crash(),
             Action::FailOperation => Ok(self.fail_operation()),
             Action::FailSyncs => Ok(self.fail_syncs()),
@@ -116,6 +122,12 @@ impl World {
             Action::FreeDisk => Ok(self.free_disk()),
             Action::FlipBitInLog => Ok(self.flip_bit_in_log()),
             Action::FlipBitInDerivedFile => Ok(self.flip_bit_in_derived_file()),
+            Action::LoseDerivedFile => Ok(self.lose_derived_file()),
+            Action::StepClockBack => {
+                let nanos = self.now.as_nanos() - i64::try_from(self.dice.below(CLOCK_STEP_MAX)).expect("it is small");
+                self.now = Timestamp::from_nanos(nanos.max(1));
+                Ok(format!("to {}", self.now))
+            }
             Action::Wait => {
                 self.now = self.now.plus(Duration::from_millis(self.dice.below(2000)));
                 Ok(format!("until {}", self.now))
@@ -128,19 +140,23 @@ impl World {
     }
 
     /// Opens the partition, however many of the planned faults get in the way, and judges what it holds.
-    fn open(&mut self, stopped_cleanly: bool) -> Step {
+    fn open(&mut self, mut stop: Stop) -> Step {
         let mut last = String::new();
         for _ in 0..OPENINGS_MAX {
             self.lives += 1;
             let epoch = LeaderEpoch::new(self.lives);
+            let cut_power_after = self.dice.percent(10).then(|| self.dice.below(OPENING_OPERATIONS));
+            self.volume.cut_power(cut_power_after);
             match Partition::open(self.volume.directory(DIRECTORY), self.options, epoch) {
                 Ok((partition, report)) => {
+                    self.volume.cut_power(None);
                     let start = partition.log.log_start();
                     if self.unsure_start.take().is_some_and(|latest| (self.model.start..=latest).contains(&start)) {
                         self.model.retain_from(start);
                     }
                     let found = read(&partition.log.view(), Offset::ZERO, Offset::MAX)?;
-                    check_recovered(&self.model, &partition.log, &report, &found, stopped_cleanly)?;
+                    self.model.concede(&found.damaged);
+                    check_recovered(&self.model, &partition.log, &report, &found, stop)?;
                     self.model.adopt(&found.seen, partition.log.log_end());
                     self.acked.check(&self.model)?;
                     self.watermark.on_told(partition.high_watermark(), self.model.durable_end)?;
@@ -151,6 +167,14 @@ impl World {
                 // Whatever it was, a volume that works again must open again.
                 Err(error) => {
                     last = error.to_string();
+                    if cut_power_after.is_some() {
+                        self.volume.crash();
+                    }
+                    // What was parked is safe from a medium that fails, but what had been cut off before may come back.
+                    if stop == Stop::Killed || cut_power_after.is_some() {
+                        stop = Stop::Failed;
+                        self.forget_what_was_not_promised();
+                    }
                     self.mend_volume();
                 }
             }
@@ -175,7 +199,7 @@ impl World {
     }
 }
 
-/// Sizes so small that every edge is met often.
+/// Sizes and limits so small that every edge is met often.
 fn options(dice: &mut Dice) -> LogOptions {
     let some = |dice: &mut Dice, value: u64| dice.percent(40).then_some(value);
     LogOptions {

@@ -44,6 +44,8 @@ pub const FORMAT_VERSION: u8 = 1;
 
 /// The length of a batch without records.
 const HEADER_BYTES_U32: u32 = 68;
+/// Where in the header the length is.
+const LENGTH_AT: usize = 32;
 /// What every batch begins with. Persisted, never reuse.
 pub(crate) const MAGIC: [u8; 4] = [b'L', b'B', b'B', FORMAT_VERSION];
 
@@ -170,6 +172,13 @@ impl BatchHeader {
     pub fn peek(bytes: &[u8]) -> Result<LeaderPart, BatchError> {
         let truncated = BatchError::Truncated { needed: LEADER_PART_BYTES, available: bytes.len() };
         LeaderPart::decode(bytes.first_chunk().ok_or(truncated)?)
+    }
+
+    /// How long the batch at the start of `bytes` claims to be, whether or not its checksums are right; `None` where no batch
+    /// can be so long. Only a hint where to look.
+    pub(crate) fn unverified_length(bytes: &[u8]) -> Option<u32> {
+        let length = bytes.get(LENGTH_AT..)?.first_chunk().copied().map(u32::from_le_bytes)?;
+        (HEADER_BYTES_U32..=BATCH_BYTES_MAX).contains(&length).then_some(length)
     }
 
     /// The offset after the batch's last record.

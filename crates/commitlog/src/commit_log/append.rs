@@ -111,8 +111,13 @@ impl CommitLog {
         let Err(error) = active.file.append(position, buffers) else { return Ok(position) };
         let error = LogError::new("write", active.segment.log_name(), error);
         // Synced at once, since a segment may be sealed without another sync: a crash must not bring these bytes back then.
-        let taken_back = active.file.truncate(position).and_then(|()| active.file.sync()).is_ok();
-        if taken_back && error.is_disk_full() { Err(error.into()) } else { Err(self.fail(error)) }
+        let taken_back = active.file.truncate(position).and_then(|()| active.file.sync());
+        let name = active.segment.log_name();
+        match taken_back.map_err(|e| LogError::new("take back what was written to", name, e)) {
+            Ok(()) if error.is_disk_full() => Err(error.into()),
+            Ok(()) => Err(self.fail(error)),
+            Err(doubt) => Err(self.fail(doubt)),
+        }
     }
 
     /// Lets readers see a batch that was written at `position`; near the end from memory, if its bytes are to be `kept`.
@@ -155,6 +160,9 @@ impl CommitLog {
         if log_bytes > 0 && (full || self.is_due_by_age(newest, now)) {
             return self.roll();
         }
+        if !self.names_durable {
+            self.sync_directory()?;
+        }
         if self.active.is_none() {
             self.active = Some(self.open_active(newest.clone())?);
         }
@@ -181,7 +189,7 @@ impl CommitLog {
         self.begin_segment()
     }
 
-    fn begin_segment(&mut self) -> Result<(), AppendError> {
+    pub(super) fn begin_segment(&mut self) -> Result<(), AppendError> {
         let segment = Arc::new(Segment::empty(self.log_end()));
         let file = segment.create_file(self.storage())?;
         self.sync_directory()?;

@@ -6,7 +6,8 @@ use liftbridge_types::{Offset, Timestamp};
 
 use super::CommitLog;
 use crate::error::{AppendError, LogError};
-use crate::file_names::{self, RELEASED_SUFFIX};
+use crate::file_names;
+use crate::release::release;
 use crate::retention::{SegmentFacts, releasable};
 use crate::segment::Segment;
 use crate::shared::Segments;
@@ -43,8 +44,9 @@ impl CommitLog {
         for (released, segment) in segments.iter().take(count).enumerate() {
             // Readers look for files only of segments in the list, so the list goes first.
             self.drop_oldest(&segments, released + 1);
-            self.release(&file_names::log(segment.base()))?;
-            self.release(&file_names::index(segment.base()))?;
+            for name in [file_names::log(segment.base()), file_names::index(segment.base())] {
+                self.released.extend(release(self.storage(), &name)?);
+            }
             if !announced {
                 self.sync_directory()?;
             }
@@ -81,16 +83,6 @@ impl CommitLog {
             self.released.pop();
         }
         Ok(removed)
-    }
-
-    fn release(&mut self, name: &str) -> Result<(), LogError> {
-        let released = format!("{name}{RELEASED_SUFFIX}");
-        match self.storage().rename(name, &released) {
-            Ok(()) => self.released.push(released),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LogError::new("rename", name, error)),
-        }
-        Ok(())
     }
 }
 

@@ -402,6 +402,35 @@ fn retention_makes_room_on_a_full_disk() {
     assert_eq!(open(&storage, small()).log_start(), log_start);
 }
 
+/// Whoever is told of a full disk goes on when there is space again.
+#[test]
+fn a_log_that_answers_that_the_disk_is_full_can_be_appended_to() {
+    let mut full = 0;
+    for (operation, kind) in
+        (0..12).flat_map(|n| [(n, std::io::ErrorKind::Other), (n, std::io::ErrorKind::StorageFull)])
+    {
+        let volume = FaultyVolume::new(1);
+        let storage = volume.directory("log");
+        let mut log = open(&storage, small());
+        fill(&mut log, 10, 1);
+        volume.limit_free_bytes(Some(100));
+        volume.fail_operation(operation, kind);
+        let mut builder = BatchBuilder::new();
+        builder.push(None, &[b'x'; 200], &[]).unwrap();
+        let refused = log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH);
+        let synced = refused.and_then(|_| log.sync());
+        if matches!(&synced, Err(AppendError::Storage(error)) if error.is_disk_full()) {
+            full += 1;
+            volume.limit_free_bytes(None);
+            // The planned failure is not to strike what follows.
+            (0..operation).for_each(|_| drop(storage.list()));
+            fill(&mut log, 20, 1);
+            assert_eq!(log.sync().unwrap(), Offset::new(20), "operation {operation}: {kind}");
+        }
+    }
+    assert!(full > 0);
+}
+
 #[test]
 fn after_a_failed_park_the_index_goes_on_growing() {
     let mut failed = 0;

@@ -6,6 +6,9 @@
 //! rename, so that what stays is never absent. A crash in between leaves a log that ends somewhere between the old end and
 //! the new one.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{self, IoSlice};
 use std::sync::Arc;
 
@@ -17,7 +20,7 @@ use crate::batch_scanner::{BatchScanner, Scanned};
 use crate::checkpoint::Checkpoint;
 use crate::error::{AppendError, LogError};
 use crate::file_names;
-use crate::segment::{Extent, Segment};
+use crate::segment::Segment;
 use crate::segment_walk::{WalkPlan, walk};
 use crate::small_file::{self, TEMPORARY_SUFFIX};
 use crate::storage::StorageFile;
@@ -25,6 +28,7 @@ use crate::storage::StorageFile;
 /// Where a segment is to be cut.
 struct Cut {
     file_position: u64,
+    /// The offset that the bytes before that reach to, damaged ones included.
     end: Offset,
     /// The batch that the new log end lies inside of: its records before it stay, in a batch of their own.
     straddling: Option<Batch>,
@@ -75,8 +79,16 @@ impl CommitLog {
                 let shorter = self.cut_file(newest, cut, end)?;
                 let mut segments = staying.to_vec();
                 segments.pop();
+                let reached = shorter.end();
+                if reached < end {
+                    shorter.update_extent(|extent| extent.damaged.push(reached..end));
+                }
                 segments.push(Arc::new(shorter));
                 self.shared.replace_segments(segments);
+                if reached < end {
+                    // What lies between was lost with its bytes; only the name of a segment of its own keeps that in mind.
+                    self.begin_segment()?;
+                }
             }
             _ => self.shared.set_log_start(end),
         }
@@ -86,25 +98,30 @@ impl CommitLog {
         self.store_epochs()
     }
 
-    /// Finds the batch that `end` lies in or before.
+    /// Finds the batch that `end` lies in or before. Damage that begins before `end` stays as it is, whatever it reaches to:
+    /// good batches lie behind it, and the bytes themselves are what tells its offsets from lost ones.
     fn find_cut(&self, segment: &Segment, end: Offset) -> Result<Cut, LogError> {
         let file = segment.open_file(self.storage())?;
         let delta = end.since(segment.base());
-        let from = segment.look_up(self.storage(), &mut None, |index| index.position_of_offset(delta));
+        let block = segment.look_up(self.storage(), &mut None, |index| index.block_before(delta, 0));
+        let first = segment.base().plus(block.offset_delta);
         let limit = segment.log_bytes();
-        let mut scanner = BatchScanner::new(&*file, segment.log_name(), from, limit, segment.base());
-        let mut cut = Cut { file_position: from, end: segment.base(), straddling: None };
-        while let Some(Scanned::Batch { file_position, batch }) = scanner.step()? {
-            let header = *batch.header();
-            if header.end_offset() > end {
-                let straddles = header.base_offset < end;
-                let before = header.base_offset.min(end);
-                return Ok(Cut { file_position, end: before, straddling: straddles.then_some(batch) });
+        let mut scanner = BatchScanner::new(&*file, segment.log_name(), block.from, limit, first);
+        let mut cut = Cut { file_position: block.from, end: first, straddling: None };
+        while let Some(scanned) = scanner.step()? {
+            match scanned {
+                Scanned::Batch { file_position, batch } if batch.header().end_offset() > end => {
+                    let base = batch.header().base_offset;
+                    let straddling = (base < end).then_some(batch);
+                    return Ok(Cut { file_position, end: base.min(end), straddling });
+                }
+                Scanned::Batch { batch, .. } => cut.end = batch.header().end_offset(),
+                Scanned::Damaged { .. } if cut.end >= end => break,
+                Scanned::Damaged { resume, .. } => cut.end = resume.map_or(end, |(_, base)| base.min(end)),
             }
-            cut = Cut { file_position: scanner.file_position(), end: header.end_offset(), straddling: None };
+            cut.file_position = scanner.file_position();
         }
-        // Only damage is left before `end`: the good batches before it are kept, and the log goes on at `end`.
-        Ok(Cut { end, ..cut })
+        Ok(cut)
     }
 
     fn lower_claims(
@@ -148,10 +165,10 @@ impl CommitLog {
         };
         drop(file);
         let shorter = Segment::empty(segment.base());
-        let plan = WalkPlan::whole(name, segment.base(), file_bytes, end);
+        let reached = if cut.straddling.is_some() { end } else { cut.end };
+        let plan = WalkPlan::whole(name, segment.base(), file_bytes, reached);
         let walked = walk(&*shorter.open_file(self.storage())?, &plan)?;
-        let extent = Extent { end, log_bytes: file_bytes, ..walked.extent };
-        Ok(Segment::walked(segment.base(), extent, walked.index))
+        Ok(Segment::walked(segment.base(), walked.extent, walked.index))
     }
 
     /// Puts a file with the first `bytes` of the segment's and `last` after them in the place of the segment's file.

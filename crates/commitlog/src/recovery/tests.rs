@@ -15,7 +15,7 @@ use crate::options::LogOptions;
 use crate::recovery::RecoveryReport;
 use crate::storage::{FaultyVolume, MemoryVolume, Storage, Volume};
 
-fn options() -> LogOptions {
+pub(crate) fn options() -> LogOptions {
     LogOptions { segment_bytes_max: 1000, index_interval_bytes: 200, tail_bytes_max: 0, ..LogOptions::default() }
 }
 
@@ -27,14 +27,14 @@ fn crashed() -> Arc<dyn Storage> {
     storage
 }
 
-fn append_synced(log: &mut CommitLog, count: u64) {
+pub(crate) fn append_synced(log: &mut CommitLog, count: u64) {
     for _ in 0..count {
         append(log, 1);
         log.sync().unwrap();
     }
 }
 
-fn append(log: &mut CommitLog, epoch: u64) {
+pub(crate) fn append(log: &mut CommitLog, epoch: u64) {
     let value = format!("value {:020}", log.log_end());
     let mut builder = BatchBuilder::new();
     builder.push(None, value.as_bytes(), &[]).unwrap();
@@ -46,7 +46,7 @@ fn open(storage: &Arc<dyn Storage>) -> (CommitLog, RecoveryReport) {
 }
 
 /// Offsets that can be read, and those reported as damaged, by both readers.
-fn survey(log: &CommitLog) -> (Vec<u64>, Vec<u64>) {
+pub(crate) fn survey(log: &CommitLog) -> (Vec<u64>, Vec<u64>) {
     let (mut good, mut bad) = (Vec::new(), Vec::new());
     let mut reader = log.view().reader(Offset::ZERO);
     loop {
@@ -141,6 +141,41 @@ fn f1_leftover_files_are_removed() {
     overwrite(&storage, "00000000000000000000.log.deleted", b"gone");
     check_whole(&storage, &[]);
     assert!(storage.list().unwrap().iter().all(|f| !f.name.ends_with(".tmp") && !f.name.ends_with(".deleted")));
+}
+
+/// Lets retention fail at every operation in turn and opens the log: where it starts then, it starts after a crash too.
+#[track_caller]
+fn check_log_start_stays(free_bytes: Option<u64>) {
+    let retention = crate::options::RetentionLimits { messages: Some(10), ..Default::default() };
+    let options = LogOptions { retention, ..options() };
+    for (seed, after) in (0..8).flat_map(|seed| (0..40).map(move |after| (seed, after))) {
+        let volume = FaultyVolume::new(seed);
+        let open = || CommitLog::open(volume.directory("log"), options).unwrap().0;
+        let mut log = open();
+        append_synced(&mut log, 40);
+        volume.limit_free_bytes(free_bytes);
+        volume.fail_operation(after, std::io::ErrorKind::Other);
+        let failed = log.clean(Timestamp::EPOCH, Offset::new(40)).is_err();
+        drop(log);
+        if failed {
+            let start = open().log_start();
+            volume.crash();
+            let log = open();
+            assert_eq!(log.log_start(), start, "seed {seed}, operation {after}");
+            assert_eq!(survey(&log), ((start.get()..40).collect(), vec![]), "seed {seed}, operation {after}");
+        }
+    }
+}
+
+/// On a full disk the new log start cannot be announced, so the names of the files are all that says it.
+#[test]
+fn f1_segments_that_were_found_renamed_do_not_come_back() {
+    check_log_start_stays(Some(0));
+}
+
+#[test]
+fn f3_segments_that_were_found_released_do_not_come_back() {
+    check_log_start_stays(None);
 }
 
 #[test]
@@ -423,6 +458,50 @@ fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {
     });
     let (log, _) = open(&storage);
     assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
+}
+
+/// Where the next batch begins is known though the damaged header does not verify, and that the batch is followed by
+/// nothing good does not matter then.
+#[test]
+fn a5_a_good_batch_between_rot_and_a_tear_is_served() {
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) =
+        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
+    append_synced(&mut log, 10);
+    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
+    append(&mut log, 1);
+    append(&mut log, 1);
+    drop(log);
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
+        bytes[synced_bytes - 2 * (synced_bytes / 10) + 12] ^= 1;
+        bytes[synced_bytes + 12] ^= 1;
+    });
+    let (log, _) = open(&storage);
+    assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
+}
+
+/// The checkpoint tells where what had been durable ends, so the rot before it does not make rot of the tear behind it.
+#[test]
+fn a5_a_tear_right_behind_rot_is_cut_though_a_good_batch_follows() {
+    let storage = MemoryVolume::default().directory("log");
+    let (mut log, _) =
+        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
+    append_synced(&mut log, 10);
+    log.checkpoint(Offset::new(10)).unwrap();
+    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
+    append(&mut log, 1);
+    append(&mut log, 1);
+    drop(log);
+    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
+        bytes[synced_bytes - 1] ^= 1;
+        bytes[synced_bytes + 10] ^= 1;
+    });
+    storage.remove(&file_names::index(Offset::ZERO)).unwrap();
+    let (mut log, report) = open(&storage);
+    assert!(report.bytes_cut > 0, "{report:?}");
+    append_synced(&mut log, 2);
+    assert_eq!(survey(&log), ((0..9).chain(10..12).collect(), vec![9]));
+    assert_eq!(survey(&open(&storage).0), ((0..9).chain(10..12).collect(), vec![9]));
 }
 
 /// A value that is itself the bytes of a later batch must not be taken for one when the batch around it is damaged.

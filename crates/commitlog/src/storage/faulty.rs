@@ -57,8 +57,9 @@ impl FaultyVolume {
     /// Cuts the power. Afterwards every directory and file handle from before answers errors, and new ones see what survived.
     /// Planned faults stay planned.
     pub fn crash(&self) {
-        let Medium { directories, random, life, .. } = &mut *self.medium.lock();
+        let Medium { directories, random, life, faults, .. } = &mut *self.medium.lock();
         *life += 1;
+        faults.plan_power_cut(None);
         let mut survivors = BTreeMap::new();
         for names in directories.values_mut() {
             names.crash(random);
@@ -77,6 +78,12 @@ impl FaultyVolume {
     /// Makes one operation fail: the next one for `after` = 0, else the one after so many others.
     pub fn fail_operation(&self, after: u64, kind: io::ErrorKind) {
         self.medium.lock().faults.plan_operation(after, kind);
+    }
+
+    /// Lets so many more operations happen; from then on none does, and all answer errors, until [`FaultyVolume::crash`] ends
+    /// it. So a test visits every instruction that a power cut can fall on. `None` = the power stays on.
+    pub fn cut_power(&self, after: Option<u64>) {
+        self.medium.lock().faults.plan_power_cut(after);
     }
 
     /// Makes all syncs of files and directories fail, or none any more.
@@ -126,6 +133,9 @@ impl FaultyVolume {
             return Err(io::Error::other("this handle is from before a crash"));
         }
         let fault = medium.faults.on_operation();
+        if medium.faults.is_power_off() {
+            return Err(io::Error::other("the power is off"));
+        }
         work(&mut medium, fault)
     }
 

@@ -7,13 +7,24 @@ use super::Verdict;
 use crate::simulation::model::Model;
 use crate::simulation::read_back::ReadBack;
 
+/// How the log's last life ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::simulation) enum Stop {
+    /// It was parked.
+    Clean,
+    /// The process ended without a word; the machine went on, and nothing on it failed.
+    Killed,
+    /// The power or the medium failed.
+    Failed,
+}
+
 /// Judges a log right after it was opened, against the model of what was there before.
 pub(in crate::simulation) fn check_recovered(
     model: &Model,
     log: &CommitLog,
     report: &RecoveryReport,
     found: &ReadBack,
-    stopped_cleanly: bool,
+    stop: Stop,
 ) -> Verdict {
     let (start, end) = (log.log_start(), log.log_end());
     if end < model.durable_end {
@@ -22,7 +33,10 @@ pub(in crate::simulation) fn check_recovered(
     if start != model.start {
         return Err(format!("the log starts at {start}, it started at {}", model.start));
     }
-    if stopped_cleanly && (report.bytes_cut > 0 || end != model.end) {
+    if stop == Stop::Killed && end < model.end {
+        return Err(format!("a kill at {} took what was written: the log ends at {end}", model.end));
+    }
+    if stop == Stop::Clean && (report.bytes_cut > 0 || end != model.end) {
         return Err(format!("after a clean stop at {} the log ends at {end} with {report:?}", model.end));
     }
     for seen in &found.seen {
@@ -45,7 +59,7 @@ fn check_all_told(model: &Model, offsets: std::ops::Range<Offset>, found: &ReadB
             next = next.next();
         } else if let Some(range) = damaged.next_if(|range| range.contains(&next)) {
             while next < range.end.min(offsets.end) {
-                if !model.may_be_damaged(next, range) {
+                if !model.may_be_damaged(next) {
                     return Err(format!("offset {next} is reported as damaged in {range:?}, and is not"));
                 }
                 next = next.next();

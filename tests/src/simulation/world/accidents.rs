@@ -2,9 +2,11 @@
 
 use std::io;
 
-use liftbridge_commitlog::Volume;
+use liftbridge_commitlog::{LogOptions, Volume};
 
-use super::{Step, World};
+use super::{Step, World, options};
+use crate::simulation::action::Action;
+use crate::simulation::checkers::Stop;
 use crate::simulation::partition::DIRECTORY;
 use crate::simulation::rot;
 
@@ -20,16 +22,32 @@ impl World {
         let Some(partition) = &self.partition else { return Ok(parked) };
         let stopped_cleanly = partition.log.is_parked() && self.model.durable_end == self.model.end;
         self.drop_partition();
-        let opened = self.open(stopped_cleanly)?;
+        if self.dice.percent(20) {
+            // Somebody configured other sizes and limits meanwhile.
+            self.options = LogOptions { sync: self.options.sync, ..options(&mut self.dice) };
+        }
+        let opened = self.open(if stopped_cleanly { Stop::Clean } else { Stop::Failed })?;
         Ok(format!("{parked}; {opened}"))
     }
 
-    /// The power fails.
+    /// The process is killed and starts anew.
+    pub(super) fn kill(&mut self) -> Step {
+        self.drop_partition();
+        self.open(Stop::Killed)
+    }
+
+    /// The power fails, most often in the middle of something.
     pub(super) fn crash(&mut self) -> Step {
+        let mut told = String::new();
+        if self.dice.percent(60) {
+            self.volume.cut_power(Some(self.dice.below(FAULT_DISTANCE_MAX)));
+            let amid = Action::roll_writing(&mut self.dice);
+            told = format!("amid {amid:?}: {}; ", self.act(amid)?);
+        }
         self.drop_partition();
         self.volume.crash();
         self.forget_what_was_not_promised();
-        self.open(false)
+        Ok(told + &self.open(Stop::Failed)?)
     }
 
     /// Without syncs nothing is promised for a crash of the machine, nor for a medium that fails.
@@ -86,5 +104,12 @@ impl World {
         let storage = self.volume.directory(DIRECTORY);
         let flipped = rot::flip_in_derived_file(&self.volume, &*storage, &mut self.dice);
         flipped.unwrap_or_else(|| "no file to choose".to_owned())
+    }
+
+    /// A file that can be derived from the log is lost, or the end of it.
+    pub(super) fn lose_derived_file(&mut self) -> String {
+        let storage = self.volume.directory(DIRECTORY);
+        let lost = rot::lose_derived_file(&*storage, &mut self.dice);
+        lost.unwrap_or_else(|| "no file to choose".to_owned())
     }
 }

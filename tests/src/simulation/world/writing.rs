@@ -86,7 +86,9 @@ impl World {
     /// The log says on disk how far it is good.
     pub(super) fn checkpoint(&mut self) -> Step {
         let high_watermark = self.partition().high_watermark();
-        match self.partition().log.checkpoint(high_watermark) {
+        let when_due = self.dice.percent(30);
+        let log = &mut self.partition().log;
+        match if when_due { log.maybe_checkpoint(high_watermark) } else { log.checkpoint(high_watermark) } {
             Ok(()) => {
                 let end = self.partition().log.durable_end();
                 self.after_sync(Ok(end))

@@ -11,6 +11,8 @@ pub(super) struct Faults {
     /// Error by the number of the operation it hits.
     operations: BTreeMap<u64, io::ErrorKind>,
     syncs: Option<io::ErrorKind>,
+    /// The number of the operation from which on none happens any more.
+    power_off: Option<u64>,
     free_bytes: Option<u64>,
     /// Unreadable ranges by the path of the file.
     unreadable: BTreeMap<String, Range<u64>>,
@@ -27,6 +29,16 @@ impl Faults {
 
     pub(super) fn plan_syncs(&mut self, kind: Option<io::ErrorKind>) {
         self.syncs = kind;
+    }
+
+    /// Lets so many more operations happen and then none; `None` = no end of them.
+    pub(super) fn plan_power_cut(&mut self, after: Option<u64>) {
+        self.power_off = after.map(|after| self.operation_count.saturating_add(after));
+    }
+
+    /// Whether the newest operation came too late.
+    pub(super) fn is_power_off(&self) -> bool {
+        self.power_off.is_some_and(|first| first < self.operation_count)
     }
 
     pub(super) fn plan_unreadable(&mut self, path: &str, range: Option<Range<u64>>) {

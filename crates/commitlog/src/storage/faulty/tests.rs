@@ -222,3 +222,21 @@ fn a_seed_repeats_itself() {
     assert_eq!(run(7), run(7));
     assert_ne!(run(7).1, run(8).1);
 }
+
+#[test]
+fn nothing_happens_between_a_power_cut_and_the_crash_it_is() {
+    let volume = FaultyVolume::new(1);
+    let directory = volume.directory("log");
+    let file = directory.create("a").unwrap();
+    file.append(0, &mut [IoSlice::new(b"kept")]).unwrap();
+    volume.cut_power(Some(2));
+    file.sync().unwrap();
+    directory.sync_directory().unwrap();
+    file.append(4, &mut [IoSlice::new(b" lost")]).unwrap_err();
+    file.truncate(0).unwrap_err();
+    directory.remove("a").unwrap_err();
+    directory.sync_directory().unwrap_err();
+    volume.crash();
+    let file = volume.directory("log").open("a").unwrap();
+    assert_eq!(file.bytes().unwrap(), 4, "what was synced before is all there, and nothing else");
+}

@@ -246,7 +246,7 @@ impl Subscription {
                     partition: *partition,
                     start: offsets.start,
                     last: offsets.end.previous().unwrap_or(offsets.start),
-                    resume_at: self.range.behind(&offsets),
+                    go_on: self.range.behind(&offsets, self.view.log_start()),
                 }
             }
         }

@@ -168,7 +168,9 @@ pub(crate) fn subscribe(error: &SubscribeError) -> Status {
         | SubscribeError::BeforeBeginning
         | SubscribeError::Reader { .. } => Code::Internal,
         SubscribeError::Empty | SubscribeError::TooManySubscriptions { .. } => Code::ResourceExhausted,
-        SubscribeError::StopBeforeStart { .. } => Code::InvalidArgument,
+        SubscribeError::StopBeforeStart { .. }
+        | SubscribeError::StopAfterStart { .. }
+        | SubscribeError::StopNegative { .. } => Code::InvalidArgument,
     };
     Status::new(code, error.to_string())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use liftbridge_commitlog::{FaultyVolume, MemoryVolume, Volume};
 use liftbridge_types::{AckPolicy, Offset};
 
-use crate::errors::{SubscribeError, SubscriptionEnd};
+use crate::errors::{GoOn, SubscribeError, SubscriptionEnd};
 use crate::partition::Partition;
 use crate::partition::host::CONCURRENT_READS_MAX;
 use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
@@ -236,19 +236,19 @@ async fn damage_ends_with_its_place_and_everything_else_is_served() {
 
     let (offsets, end) = drain(partition.read(StartPosition::Earliest, StopPosition::OnCancel).await).await;
     assert_eq!(offsets, [0, 1]);
-    let expected = |resume_at| SubscriptionEnd::DataLoss {
+    let expected = |go_on| SubscriptionEnd::DataLoss {
         stream: "orders".to_owned(),
         partition: partition.route().partition,
         start: Offset::new(2),
         last: Offset::new(2),
-        resume_at: Offset::new(resume_at),
+        go_on,
     };
-    assert_eq!(end, expected(3));
+    assert_eq!(end, expected(GoOn::Upward(Offset::new(3))));
     let rest = drain(partition.read(StartPosition::Offset(3), StopPosition::Latest).await).await;
     assert_eq!(rest, (vec![3, 4, 5], SubscriptionEnd::StopReached));
 
     let reverse = partition.subscribe(StartPosition::Latest, StopPosition::OnCancel, true).await.unwrap();
-    assert_eq!(drain(reverse).await, (vec![5, 4, 3], expected(1)));
+    assert_eq!(drain(reverse).await, (vec![5, 4, 3], expected(GoOn::Downward(Offset::new(1)))));
     let reverse = partition.subscribe(StartPosition::Offset(1), StopPosition::OnCancel, true).await.unwrap();
     assert_eq!(drain(reverse).await, (vec![1, 0], SubscriptionEnd::StopReached));
     partition.publish_and_wait("still writable", AckPolicy::All).await.unwrap();

@@ -1,3 +1,4 @@
+use liftbridge_broker::GoOn;
 use liftbridge_proto::api::publish_async_error::Code as AsyncCode;
 use liftbridge_types::{Offset, PartitionId};
 
@@ -107,19 +108,20 @@ fn every_normal_end_of_a_subscription_is_resource_exhausted() {
 }
 
 #[test]
-fn damage_names_stream_partition_and_offsets() {
-    let end = SubscriptionEnd::DataLoss {
-        stream: "foo".to_owned(),
-        partition: one(),
-        start: Offset::new(5),
-        last: Offset::new(9),
-        resume_at: Offset::new(10),
-    };
-    let status = subscription_end(&end);
-    assert_eq!(status.code(), Code::DataLoss);
-    for part in ["foo", "partition 1", "5 to 9", "offset 10"] {
-        assert!(status.message().contains(part), "{part} in {status}");
+fn damage_names_stream_partition_and_offsets_and_the_way_on() {
+    #[track_caller]
+    fn check(go_on: GoOn, way_on: &str) {
+        let (stream, partition) = ("foo".to_owned(), one());
+        let (start, last) = (Offset::new(5), Offset::new(9));
+        let status = subscription_end(&SubscriptionEnd::DataLoss { stream, partition, start, last, go_on });
+        assert_eq!(status.code(), Code::DataLoss);
+        for part in ["foo", "partition 1", "5 to 9", way_on] {
+            assert!(status.message().contains(part), "{part} in {status}");
+        }
     }
+    check(GoOn::Upward(Offset::new(10)), "subscribe from offset 10 to go on");
+    check(GoOn::Downward(Offset::new(4)), "subscribe in reverse from offset 4 to go on");
+    check(GoOn::Nowhere, "nothing is left to read below them");
 }
 
 #[test]
@@ -131,6 +133,10 @@ fn a_subscription_that_cannot_begin_says_why() {
     check(SubscribeError::Empty, Code::ResourceExhausted, "Stream is empty");
     let stop = SubscribeError::StopBeforeStart { stop: 1, start: 2 };
     check(stop, Code::InvalidArgument, "Stop offset is before start offset: 1 < 2");
+    let stop = SubscribeError::StopAfterStart { stop: 2, start: 1 };
+    check(stop, Code::InvalidArgument, "Stop offset is after start offset of a reverse subscription: 2 > 1");
+    let stop = SubscribeError::StopNegative { stop: -2 };
+    check(stop, Code::InvalidArgument, "Stop offset is before the beginning of the log: -2");
     let beginning = "Failed to lookup offset for timestamp: timestamp is before the beginning of the log";
     check(SubscribeError::BeforeBeginning, Code::Internal, beginning);
     let resume = "Failed to resume stream: no known metadata leader";

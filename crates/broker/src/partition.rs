@@ -38,7 +38,7 @@ use crate::partition::task::Activity;
 use crate::requests::PartitionRoute;
 
 pub(crate) use board::{Board, Seen};
-pub(crate) use delivery::{Chunk, READ_BYTES_TARGET, Step, record_bytes};
+pub(crate) use delivery::{Chunk, READ_BYTES_MODEST, READ_BYTES_TARGET, Step, record_bytes};
 pub(crate) use handle::{Completion, Handover, PartitionSpec};
 pub(crate) use host::PartitionHost;
 pub(crate) use position::ReadRange;

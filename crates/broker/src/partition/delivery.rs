@@ -21,6 +21,9 @@ const DELIVERY_BYTES_TARGET: usize = 256 * 1024;
 /// Bytes of batches read at once. One batch is read whole, even when it is larger.
 pub(crate) const READ_BYTES_TARGET: usize = 256 * 1024;
 
+/// The same where large chunks are not to be had.
+pub(crate) const READ_BYTES_MODEST: usize = 16 * 1024;
+
 /// What a subscription does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {

@@ -6,9 +6,9 @@ use liftbridge_commitlog::{FaultyVolume, MemoryVolume, Volume};
 use liftbridge_types::{AckPolicy, Offset};
 
 use crate::errors::{GoOn, SubscribeError, SubscriptionEnd};
-use crate::partition::Partition;
-use crate::partition::host::CONCURRENT_READS_MAX;
+use crate::partition::host::{CONCURRENT_READS_MAX, LARGE_CHUNKS_MAX};
 use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
+use crate::partition::{Partition, READ_BYTES_MODEST};
 use crate::requests::{StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
@@ -218,6 +218,37 @@ async fn there_are_never_more_subscriptions_than_the_limit() {
     assert_eq!(partition.status().subscription_count, 2);
     drop(first);
     let _third = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+}
+
+#[tokio::test]
+async fn subscribers_beyond_those_with_large_chunks_read_little_by_little() {
+    let node = Node::new(Arc::new(MemoryVolume::new()), |config| config.batch_messages_max = 1);
+    let partition = node.open(0);
+    let value = "x".repeat(READ_BYTES_MODEST / 2);
+    for _ in 0..8 {
+        partition.publish_and_wait(&value, AckPolicy::All).await.unwrap();
+    }
+    let mut slow = Vec::new();
+    for _ in 0..LARGE_CHUNKS_MAX {
+        let mut subscription = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+        assert_eq!(subscription.next().await.unwrap().len(), 8);
+        slow.push(subscription);
+    }
+    let mut modest = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert!(modest.next().await.unwrap().len() < 8, "the others hold what there is to hold");
+    drop(slow.pop());
+    let mut another = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert_eq!(another.next().await.unwrap().len(), 8);
+    assert_eq!(drain_some(&mut modest, 7).await, [1, 2, 3, 4, 5, 6, 7], "slower, and nothing is left out");
+}
+
+/// The offsets of the next deliveries, up to `count` of them or more.
+async fn drain_some(subscription: &mut Subscription, count: usize) -> Vec<u64> {
+    let mut offsets = Vec::new();
+    while offsets.len() < count {
+        offsets.extend(subscription.next().await.unwrap().iter().map(|record| record.offset.get()));
+    }
+    offsets
 }
 
 #[tokio::test]

@@ -15,6 +15,14 @@ pub enum MetadataUnavailable {
         /// What the storage said.
         reason: String,
     },
+    /// The change is larger than one entry of the metadata log may be. No request that the edge lets in is.
+    #[error("metadata change has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The server is stopping.
     #[error("server is shutting down")]
     ShuttingDown,
@@ -150,6 +158,14 @@ pub enum PublishError {
     Offline {
         /// What the storage said.
         reason: String,
+    },
+    /// Fewer replicas are in sync than a message under `ALL` needs. One under `LEADER` would be stored.
+    #[error("{in_sync_count} replicas are in sync, `ALL` needs {minimum}: publish again when there are more")]
+    TooFewInSync {
+        /// How many are.
+        in_sync_count: usize,
+        /// How many it takes.
+        minimum: usize,
     },
     /// More is waiting to be stored than the server takes in; slow down and try again.
     #[error("server is overloaded: {waiting_bytes} bytes are waiting to be stored")]

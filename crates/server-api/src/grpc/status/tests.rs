@@ -71,6 +71,9 @@ fn a_message_that_was_not_stored_says_why() {
     let large = PublishError::TooLarge { bytes: 2, limit: 1 };
     check(large, Code::InvalidArgument, "message exceeds max replication size");
     let full = "disk is full: free space on the volume of the data directory, then publish again";
+    let alone = PublishError::TooFewInSync { in_sync_count: 1, minimum: 2 };
+    let alone_text = "1 replicas are in sync, `ALL` needs 2: publish again when there are more";
+    check(alone, Code::Unavailable, alone_text);
     check(PublishError::DiskFull, Code::ResourceExhausted, full);
     let failed_text = "Failed to resume stream: metadata log failed: disk gone";
     check(PublishError::Resume(failed()), Code::Internal, failed_text);

@@ -86,6 +86,7 @@ impl Failure {
                 Some("check the PEM files of --tls-ca, --tls-cert and --tls-key")
             }
             Self::NoSuchStream { .. }
+            | Self::ChangeStream(ChangeStreamError::StreamNotFound { .. })
             | Self::Subscribe(SubscribeError::Route(RouteError::UnknownStream { .. }))
             | Self::PartitionInfo(PartitionInfoError::Route(RouteError::UnknownStream { .. }))
             | Self::Publish(PublishError::NotFound { .. })

@@ -29,8 +29,14 @@ impl CreateStreamError {
 /// An existing stream was not deleted, paused or switched between read-only and writable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChangeStreamError {
-    /// No such stream, or not all of the partitions.
-    #[error("stream `{name}` or one of the partitions asked for does not exist: {reason}")]
+    /// No such stream.
+    #[error("stream `{name}` does not exist")]
+    StreamNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// No such stream, or not all of the partitions that were named.
+    #[error("cannot change stream `{name}`: {reason}")]
     NotFound {
         /// The stream's name.
         name: String,

@@ -144,11 +144,17 @@ async fn other_refusals_are_final() {
 async fn streams_and_partitions_that_do_not_exist_cannot_be_changed() {
     let broker = MockBroker::start().await;
     let client = broker.client().await;
-    let missing = |error: ChangeStreamError| matches!(error, ChangeStreamError::NotFound { .. });
+    let missing = ChangeStreamError::StreamNotFound { name: "foo".to_owned() };
     broker.script().refusals.extend((0..3).map(|_| Status::not_found("stream does not exist")));
-    assert!(missing(client.delete_stream("foo").await.unwrap_err()));
-    assert!(missing(client.pause_stream("foo", &Partitions::All, false).await.unwrap_err()));
-    assert!(missing(client.set_stream_readonly("foo", &Partitions::All, true).await.unwrap_err()));
+    assert_eq!(client.delete_stream("foo").await.unwrap_err(), missing);
+    assert_eq!(client.pause_stream("foo", &Partitions::All, false).await.unwrap_err(), missing);
+    assert_eq!(client.set_stream_readonly("foo", &Partitions::All, true).await.unwrap_err(), missing);
+    assert_eq!(missing.to_string(), "stream `foo` does not exist");
+
+    let first = Partitions::Only(vec![PartitionId::default()]);
+    broker.script().refusals.push_back(Status::not_found("partition does not exist"));
+    let refused = client.pause_stream("foo", &first, false).await.unwrap_err();
+    assert_eq!(refused.to_string(), "cannot change stream `foo`: partition does not exist");
 }
 
 #[tokio::test]

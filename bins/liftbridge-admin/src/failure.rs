@@ -93,7 +93,7 @@ impl Failure {
             | Self::NotAcknowledged { first: PublishError::NotFound { .. }, .. } => {
                 Some("`liftbridge-admin streams list` shows what there is")
             }
-            Self::Subscribe(SubscribeError::Paused { .. }) => Some("--resume wakes it"),
+            Self::Subscribe(SubscribeError::Paused(_)) => Some("--resume wakes it"),
             Self::NotAcknowledged { first: PublishError::Readonly { .. }, .. } => {
                 Some("`liftbridge-admin streams set-readonly STREAM --off` makes it writable")
             }

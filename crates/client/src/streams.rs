@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::client::Client;
 use crate::cluster::{PartitionInfo, Read};
 use crate::convert;
-use crate::error::{CallError, ChangeStreamError, CreateStreamError, PartitionInfoError, RouteError};
+use crate::error::{CallError, ChangeStreamError, CreateStreamError, PartitionInfoError, PartitionName, RouteError};
 
 /// How many servers keep each partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,8 +189,8 @@ impl Client {
             client.fetch_partition_metadata(request).await
         });
         let response = call.await.map_err(|error| match error.code {
-            Code::NotFound => PartitionInfoError::NotFound { stream: stream.to_owned(), partition },
-            Code::FailedPrecondition => PartitionInfoError::NotLeader { stream: stream.to_owned(), partition },
+            Code::NotFound => PartitionInfoError::NotFound(PartitionName::new(stream, partition)),
+            Code::FailedPrecondition => PartitionInfoError::NotLeader(PartitionName::new(stream, partition)),
             _ => PartitionInfoError::Call(error),
         })?;
         let info = response.metadata.and_then(convert::partition_info);

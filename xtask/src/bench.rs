@@ -1,5 +1,7 @@
-//! Starts the measurements of the `benches` package. Owns the command line; what is measured and how is there.
+//! Starts the measurements of the `benches` package. Owns the build; what is measured, how, and the options for that are
+//! there.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -8,20 +10,13 @@ use serde::Deserialize;
 
 use crate::workspace::{Failure, cargo, run as run_command, shown};
 
-/// What to measure.
+/// What is handed on as it stands, `--help` included.
 #[derive(Args)]
+#[command(disable_help_flag = true)]
 pub(crate) struct BenchArguments {
-    /// Only these groups: log, publish, grpc, idle. All of them when left out.
-    groups: Vec<String>,
-    /// Fewer and shorter rounds: shows that the measurements work, not what the numbers are.
-    #[arg(long)]
-    quick: bool,
-    /// How often each side of a ratio is measured.
-    #[arg(long)]
-    rounds: Option<usize>,
-    /// Fails when a bound is missed.
-    #[arg(long)]
-    check: bool,
+    /// What to measure and how; `--help` lists it.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    arguments: Vec<OsString>,
 }
 
 /// Builds server and measurements in release mode, then measures.
@@ -30,12 +25,7 @@ pub(crate) fn run(arguments: &BenchArguments) -> Result<(), Failure> {
     run_command(cargo(["build", "--release", "--locked"]).args(packages).arg("--bins"))?;
     // Not through `cargo run`: that takes one package, and would compile everything again with the features of that one.
     let mut command = Command::new(target_directory()?.join("release/ratios"));
-    let flags = [("--quick", arguments.quick), ("--check", arguments.check)];
-    command.args(flags.iter().filter(|(_, given)| *given).map(|(flag, _)| flag));
-    if let Some(rounds) = arguments.rounds {
-        command.args(["--rounds", &rounds.to_string()]);
-    }
-    run_command(command.args(&arguments.groups))
+    run_command(command.args(&arguments.arguments))
 }
 
 #[derive(Deserialize)]

@@ -83,6 +83,17 @@ mod tests {
     }
 
     #[test]
+    fn options_go_by_the_names_people_try_first() {
+        for line in [
+            "liftbridge-admin streams pause weather --partitions 0,1",
+            "liftbridge-admin streams set-readonly weather --partitions 0 --partition 1",
+            "liftbridge-admin bench publish --messages 10",
+        ] {
+            assert!(Arguments::try_parse_from(line.split(' ')).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
     fn addresses_are_repeated_or_separated_by_commas() {
         let line = ["liftbridge-admin", "-a", "a:1,b:2", "--address", "c:3", "cluster", "status"];
         assert_eq!(Arguments::parse_from(line).connection.addresses, ["a:1", "b:2", "c:3"]);

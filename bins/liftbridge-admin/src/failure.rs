@@ -86,13 +86,14 @@ impl Failure {
                 Some("check the PEM files of --tls-ca, --tls-cert and --tls-key")
             }
             Self::NoSuchStream { .. }
+            | Self::ChangeStream(ChangeStreamError::StreamNotFound { .. })
             | Self::Subscribe(SubscribeError::Route(RouteError::UnknownStream { .. }))
             | Self::PartitionInfo(PartitionInfoError::Route(RouteError::UnknownStream { .. }))
             | Self::Publish(PublishError::NotFound { .. })
             | Self::NotAcknowledged { first: PublishError::NotFound { .. }, .. } => {
                 Some("`liftbridge-admin streams list` shows what there is")
             }
-            Self::Subscribe(SubscribeError::Paused { .. }) => Some("--resume wakes it"),
+            Self::Subscribe(SubscribeError::Paused(_)) => Some("--resume wakes it"),
             Self::NotAcknowledged { first: PublishError::Readonly { .. }, .. } => {
                 Some("`liftbridge-admin streams set-readonly STREAM --off` makes it writable")
             }

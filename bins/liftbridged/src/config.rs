@@ -20,7 +20,7 @@ use liftbridge_server_api::{ClientAuthorities, TlsFiles};
 use liftbridge_types::{BrokerId, InvalidName, StreamSettings};
 use thiserror::Error;
 
-use addresses::{AddressError, Addresses, HostPort, bind_address, is_wildcard, resolve};
+use addresses::{AddressError, Addresses, HostPort, bind_address, check_host, is_wildcard, resolve};
 pub(crate) use documentation::Documentation;
 pub(crate) use settings::{SettingError, Settings};
 pub(crate) use value::Raw;
@@ -65,6 +65,8 @@ pub(crate) enum ConfigError {
     Setting(#[from] SettingError),
     #[error("`listen`: {0}")]
     Listen(AddressError),
+    #[error("`host`: {0}")]
+    Host(AddressError),
     #[error("`http.listen`: {0}")]
     HttpListen(AddressError),
     #[error("`{key}` is not a legal name: {reason}")]
@@ -122,6 +124,7 @@ impl Config {
 
 fn addresses(settings: &Settings) -> Result<Addresses, ConfigError> {
     let (listen, host) = (settings.text("listen"), settings.text("host"));
+    host.as_deref().map_or(Ok(()), check_host).map_err(ConfigError::Host)?;
     let port = u16::try_from(settings.number("port")).unwrap_or(u16::MAX);
     resolve(listen.as_deref(), host.as_deref(), port, settings.is_given("port")).map_err(ConfigError::Listen)
 }

@@ -48,6 +48,7 @@ pub(crate) fn unavailable(reason: Unavailable) -> MetadataUnavailable {
     match reason {
         Unavailable::Busy | Unavailable::LeadershipLost => MetadataUnavailable::NoLeader,
         Unavailable::LogFailed { reason } => MetadataUnavailable::LogFailed { reason },
+        Unavailable::TooLarge { bytes, limit } => MetadataUnavailable::TooLarge { bytes, limit },
         Unavailable::Closed => MetadataUnavailable::ShuttingDown,
     }
 }

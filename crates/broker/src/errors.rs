@@ -15,6 +15,14 @@ pub enum MetadataUnavailable {
         /// What the storage said.
         reason: String,
     },
+    /// The change is larger than one entry of the metadata log may be. No request that the edge lets in is.
+    #[error("metadata change has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// The server is stopping.
     #[error("server is shutting down")]
     ShuttingDown,
@@ -151,6 +159,14 @@ pub enum PublishError {
         /// What the storage said.
         reason: String,
     },
+    /// Fewer replicas are in sync than a message under `ALL` needs. One under `LEADER` would be stored.
+    #[error("{in_sync_count} replicas are in sync, `ALL` needs {minimum}: publish again when there are more")]
+    TooFewInSync {
+        /// How many are.
+        in_sync_count: usize,
+        /// How many it takes.
+        minimum: usize,
+    },
     /// More is waiting to be stored than the server takes in; slow down and try again.
     #[error("server is overloaded: {waiting_bytes} bytes are waiting to be stored")]
     Overloaded {
@@ -203,6 +219,20 @@ pub enum SubscribeError {
         /// Where it would begin.
         start: i64,
     },
+    /// The same for one that runs from newest to oldest.
+    #[error("Stop offset is after start offset of a reverse subscription: {stop} > {start}")]
+    StopAfterStart {
+        /// Where it would end.
+        stop: i64,
+        /// Where it would begin.
+        start: i64,
+    },
+    /// A reverse subscription would end at an offset that no record can have. No stop at all is -1.
+    #[error("Stop offset is before the beginning of the log: {stop}")]
+    StopNegative {
+        /// Where it would end.
+        stop: i64,
+    },
     /// More subscriptions than the server holds at once.
     #[error("server has {limit} subscriptions already")]
     TooManySubscriptions {
@@ -235,10 +265,9 @@ pub enum SubscriptionEnd {
     /// The partition was paused.
     #[error("commit log was closed")]
     Paused,
-    /// Stored bytes do not match their checksum. Everything else still serves; subscribe again after `resume_at`.
+    /// Stored bytes do not match their checksum. Everything else still serves; subscribe again as `go_on` says.
     #[error(
-        "data loss in stream `{stream}` partition {partition}: offsets {start} to {last} are damaged on disk; \
-         subscribe from offset {resume_at} to go on"
+        "data loss in stream `{stream}` partition {partition}: offsets {start} to {last} are damaged on disk; {go_on}"
     )]
     DataLoss {
         /// The stream.
@@ -249,8 +278,8 @@ pub enum SubscriptionEnd {
         start: Offset,
         /// The last damaged offset.
         last: Offset,
-        /// The first offset after the damage.
-        resume_at: Offset,
+        /// How to read what lies behind the damage.
+        go_on: GoOn,
     },
     /// The partition's files could not be read.
     #[error("failed to read the log: {reason}")]
@@ -261,6 +290,20 @@ pub enum SubscriptionEnd {
     /// The server is stopping.
     #[error("server is shutting down")]
     ShuttingDown,
+}
+
+/// How a subscription goes on that met damage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum GoOn {
+    /// The first offset above the damage.
+    #[error("subscribe from offset {0} to go on")]
+    Upward(Offset),
+    /// The first offset below it.
+    #[error("subscribe in reverse from offset {0} to go on")]
+    Downward(Offset),
+    /// What the subscription asked for has nothing below the damage.
+    #[error("nothing is left to read below them")]
+    Nowhere,
 }
 
 /// A partition could not be described.

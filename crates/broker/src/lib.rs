@@ -32,7 +32,7 @@ mod workers;
 pub use broker::Broker;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
-    ChangeStreamError, CreateStreamError, DescribeError, MetadataUnavailable, PublishError, SubscribeError,
+    ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,
 };
 pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};

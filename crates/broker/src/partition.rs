@@ -39,8 +39,8 @@ use crate::partition::task::Activity;
 use crate::requests::PartitionRoute;
 
 pub(crate) use board::{Board, Seen};
-pub(crate) use delivery::{Chunk, READ_BYTES_TARGET, Step, record_bytes};
-pub(crate) use handle::{Completion, PartitionSpec};
+pub(crate) use delivery::{Chunk, READ_BYTES_MODEST, READ_BYTES_TARGET, Step, record_bytes};
+pub(crate) use handle::{Completion, Handover, PartitionSpec};
 pub(crate) use host::PartitionHost;
 pub(crate) use position::ReadRange;
 pub(crate) use proposal::Proposal;

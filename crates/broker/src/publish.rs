@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::agreement::unavailable;
 use crate::broker::Broker;
 use crate::errors::{MetadataUnavailable, PublishError};
-use crate::partition::Proposal;
+use crate::partition::{Handover, Proposal};
 use crate::publish_reply::{PublishReply, QueuedOutcome};
 use crate::requests::{Publish, PublishToSubject};
 use crate::streams_here::{LocalPartition, LocalStream, Whereabouts};
@@ -37,7 +37,7 @@ impl Broker {
         let Publish { message, ack_policy, expected_offset, .. } = request;
         // A publisher that leaves here has handed nothing over; its reply says `Closed`.
         let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-        partition.handle.publish(Proposal {
+        let handover = partition.handle.publish(Proposal {
             message,
             arrived_on: None,
             reply_subject: Bytes::new(),
@@ -46,6 +46,9 @@ impl Broker {
             reply,
             permit,
         });
+        if handover == Handover::Held {
+            self.resume_for_held(partition).await;
+        }
     }
 
     /// Hands a message to every unpaused, writable partition whose subject matches, one of each load-balance group. The
@@ -69,9 +72,10 @@ impl Broker {
         if partitions.is_empty() {
             return self.keep_unanswered(reply, patience).await;
         }
+        let mut holding = Vec::new();
         for (partition, reply) in partitions.iter().zip(first_outcome(reply, ack_policy, partitions.len())) {
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-            partition.handle.publish(Proposal {
+            let handover = partition.handle.publish(Proposal {
                 message: message.clone(),
                 arrived_on: (*partition.subject() != subject).then(|| subject.clone()),
                 reply_subject: Bytes::new(),
@@ -80,6 +84,12 @@ impl Broker {
                 reply,
                 permit,
             });
+            if handover == Handover::Held {
+                holding.push(Arc::clone(partition));
+            }
+        }
+        for partition in holding {
+            self.resume_for_held(partition).await;
         }
     }
 
@@ -110,6 +120,32 @@ impl Broker {
             self.resume(&stream, id).await.map_err(|error| resume_refused(error, &stream, *number))?;
         }
         Ok(Arc::clone(partition))
+    }
+
+    /// Has a partition resumed that was paused while a publish was on its way to it, and holds it now.
+    async fn resume_for_held(&self, partition: Arc<LocalPartition>) {
+        let broker = self.clone();
+        // A task, because the message was handed over: it is stored or refused even if its publisher leaves here.
+        let resuming = tokio::spawn(async move {
+            if let Err(refusal) = broker.resume_again(&partition).await {
+                partition.handle.refuse_held(&refusal);
+            }
+        });
+        // It fails only with the runtime it runs on, and then nobody waits for an answer.
+        let _ = resuming.await;
+    }
+
+    async fn resume_again(&self, partition: &Arc<LocalPartition>) -> Result<(), PublishError> {
+        let route = partition.handle.route();
+        let stream = self.node.streams.get(route.stream.as_str());
+        let is_its_own = |stream: &Arc<LocalStream>| stream.here_at(route.partition) == Some(partition);
+        match stream.filter(is_its_own) {
+            Some(stream) => {
+                let resumed = self.resume(&stream, route.partition).await;
+                resumed.map_err(|error| resume_refused(error, &stream, route.partition.to_wire()))
+            }
+            None => Err(PublishError::StreamNotFound { stream: route.stream.as_str().to_owned() }),
+        }
     }
 
     /// Keeps an answer that nobody will give until its publisher stops waiting or the server stops. In the publisher's own

@@ -135,7 +135,7 @@ pub enum StartPosition {
 pub enum StopPosition {
     /// When the subscriber leaves.
     OnCancel,
-    /// After this offset; negative = when the subscriber leaves.
+    /// After this offset; -1 = when the subscriber leaves.
     Offset(i64),
     /// After the newest record there is at subscribe time.
     Latest,

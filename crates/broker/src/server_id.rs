@@ -23,7 +23,10 @@ pub(crate) fn load_or_create(volume: &dyn Volume, configured: &BrokerId) -> Resu
     };
     let id = text.strip_suffix('\n').and_then(|line| BrokerId::new(line).ok());
     id.ok_or_else(|| StartError::Storage {
-        reason: format!("the file `{FILE}` is damaged: write this server's id into it, as one line"),
+        reason: format!(
+            "the file `{FILE}` is damaged: it must hold the id this server had before, one line of text without blanks; \
+             write that id into it (the server logs it at each start as `id`), or restore the file from a backup"
+        ),
     })
 }
 
@@ -94,7 +97,8 @@ mod tests {
         for content in [&b""[..], b"cut", b"with space\n", b"\xff\xfe\n", &[b'x'; 500]] {
             let volume = volume_with(content);
             let refused = load_or_create(&volume, &id("configured"));
-            assert!(matches!(refused, Err(StartError::Storage { .. })), "{content:?}: {refused:?}");
+            let text = refused.expect_err("it is no id").to_string();
+            assert!(text.contains("`server-id`") && text.contains("must hold the id"), "{content:?}: {text}");
         }
     }
 

@@ -29,7 +29,7 @@ impl Broker {
             Whereabouts::Elsewhere => return Err(SubscribeError::NotLeader),
             Whereabouts::Nowhere => return Err(SubscribeError::NotFound),
         };
-        if partition.handle.is_paused() {
+        if partition.handle.is_pausing() {
             if !resume {
                 return Err(SubscribeError::Paused);
             }

@@ -1,6 +1,6 @@
 //! One reader of one partition, as fast as it asks and never beyond what is committed.
 //!
-//! It holds at most one chunk of batches. Near the end of the log that comes from memory; further back a blocking read of
+//! It holds at most one chunk of batches, a large one only while few others do. Near the end of the log that comes from memory; further back a blocking read of
 //! the segment files, of which there is a bounded number at once over the node, fetches it.
 
 use std::ops::Range;
@@ -13,7 +13,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::errors::SubscriptionEnd;
-use crate::partition::{Chunk, Partition, READ_BYTES_TARGET, ReadRange, Step, record_bytes};
+use crate::partition::{Chunk, Partition, READ_BYTES_MODEST, READ_BYTES_TARGET, ReadRange, Step, record_bytes};
 use crate::requests::{Delivery, PartitionRoute};
 
 /// A running subscription; dropping it leaves nothing behind.
@@ -27,6 +27,8 @@ pub struct Subscription {
     range: ReadRange,
     /// What was read and is not yet delivered.
     chunk: Option<Chunk>,
+    /// The right to a large chunk, from the read for one until it is delivered.
+    large_chunk: Option<OwnedSemaphorePermit>,
     /// The reader of the segment files, while it is in use: it keeps a file open.
     reader: Option<LogReader>,
     /// A read under way. Kept here and not in the future, so that dropping the future loses nothing.
@@ -68,10 +70,10 @@ impl LogReader {
     }
 
     /// Blocks on file I/O.
-    fn read(&mut self, end: Offset) -> Result<Vec<Batch>, ReadError> {
+    fn read(&mut self, end: Offset, bytes: usize) -> Result<Vec<Batch>, ReadError> {
         match self {
-            Self::Forward(reader) => reader.read(end, READ_BYTES_TARGET),
-            Self::Reverse(reader) => reader.read(READ_BYTES_TARGET),
+            Self::Forward(reader) => reader.read(end, bytes),
+            Self::Reverse(reader) => reader.read(bytes),
         }
     }
 }
@@ -91,6 +93,7 @@ impl Subscription {
             generation,
             range,
             chunk: None,
+            large_chunk: None,
             reader: None,
             reading: None,
             end: None,
@@ -120,6 +123,7 @@ impl Subscription {
                 }
                 Err(end) => {
                     self.chunk = None;
+                    self.large_chunk = None;
                     self.reader = None;
                     self.end = Some(end);
                 }
@@ -162,6 +166,7 @@ impl Subscription {
             Ok(delivery) => {
                 if delivery.is_empty() {
                     self.chunk = None;
+                    self.large_chunk = None;
                 }
                 Ok(delivery)
             }
@@ -172,7 +177,9 @@ impl Subscription {
     /// Fetches a chunk from memory, or begins to fetch one from the files. Cancel safe: the only wait is for the permit.
     async fn read(&mut self, span: Range<Offset>) -> Result<(), SubscriptionEnd> {
         let reverse = matches!(self.range, ReadRange::Reverse { .. });
-        if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, READ_BYTES_TARGET) {
+        self.large_chunk = self.large_chunk.take().or_else(|| self.partition.host().admit_large_chunk());
+        let bytes = if self.large_chunk.is_some() { READ_BYTES_TARGET } else { READ_BYTES_MODEST };
+        if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, bytes) {
             self.reader = None;
             return self.take_in(span, batches);
         }
@@ -183,7 +190,7 @@ impl Subscription {
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = reader.unwrap_or_else(|| LogReader::new(&view, &range));
-            let batches = reader.read(end);
+            let batches = reader.read(end, bytes);
             (reader, batches)
         });
         self.reading = Some(Reading { span, task });
@@ -210,6 +217,7 @@ impl Subscription {
             self.chunk = Some(Chunk::new(span, reverse, batches));
             return Ok(());
         }
+        self.large_chunk = None;
         if self.view.log_start() >= span.end {
             // Retention removed all of it. Downward that was the oldest record.
             self.range.pass(&span);
@@ -246,7 +254,7 @@ impl Subscription {
                     partition: *partition,
                     start: offsets.start,
                     last: offsets.end.previous().unwrap_or(offsets.start),
-                    resume_at: self.range.behind(&offsets),
+                    go_on: self.range.behind(&offsets, self.view.log_start()),
                 }
             }
         }

@@ -3,12 +3,14 @@
 
 mod call;
 mod connect;
+mod partition_name;
 mod publish;
 mod streams;
 mod subscribe;
 
 pub use call::CallError;
 pub use connect::ConnectError;
+pub use partition_name::PartitionName;
 pub use publish::PublishError;
 pub use streams::{ChangeStreamError, CreateStreamError, PartitionInfoError, RouteError};
 pub use subscribe::SubscribeError;

@@ -43,8 +43,8 @@ pub use builder::{ClientBuilder, TlsOptions};
 pub use client::Client;
 pub use cluster::{BrokerInfo, ClusterMetadata, EventTimes, PartitionInfo, StreamInfo};
 pub use error::{
-    CallError, ChangeStreamError, ConnectError, CreateStreamError, PartitionInfoError, PublishError, RouteError,
-    SubscribeError,
+    CallError, ChangeStreamError, ConnectError, CreateStreamError, PartitionInfoError, PartitionName, PublishError,
+    RouteError, SubscribeError,
 };
 pub use liftbridge_types::{AckPolicy, Header, Offset, PartitionId, SettingOverrides, Timestamp};
 pub use publish::{Ack, AckFuture, Outgoing, Partitioner, Producer, ProducerWindow, RoundRobin, partition_of_key};

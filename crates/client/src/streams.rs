@@ -7,7 +7,7 @@ use tonic::Code;
 use crate::client::Client;
 use crate::cluster::{PartitionInfo, Read};
 use crate::convert;
-use crate::error::{CallError, ChangeStreamError, CreateStreamError, PartitionInfoError, RouteError};
+use crate::error::{CallError, ChangeStreamError, CreateStreamError, PartitionInfoError, PartitionName, RouteError};
 
 /// How many servers keep each partition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,7 +110,7 @@ impl Client {
         let request = wire::DeleteStreamRequest { name: name.to_owned() };
         let call =
             self.router().call_any(request, |mut client, request| async move { client.delete_stream(request).await });
-        let result = call.await.map(|_| ()).map_err(|error| change_error(name, error));
+        let result = call.await.map(|_| ()).map_err(|error| change_error(name, &Partitions::All, error));
         self.router().cache().forget_streams();
         result
     }
@@ -125,11 +125,11 @@ impl Client {
         partitions: &Partitions,
         resume_all: bool,
     ) -> Result<(), ChangeStreamError> {
-        let partitions = convert::partitions(partitions);
-        let request = wire::PauseStreamRequest { name: name.to_owned(), partitions, resume_all };
+        let numbers = convert::partitions(partitions);
+        let request = wire::PauseStreamRequest { name: name.to_owned(), partitions: numbers, resume_all };
         let call =
             self.router().call_any(request, |mut client, request| async move { client.pause_stream(request).await });
-        call.await.map(|_| ()).map_err(|error| change_error(name, error))
+        call.await.map(|_| ()).map_err(|error| change_error(name, partitions, error))
     }
 
     /// Makes partitions refuse publishes, or take them again.
@@ -142,12 +142,12 @@ impl Client {
         partitions: &Partitions,
         readonly: bool,
     ) -> Result<(), ChangeStreamError> {
-        let partitions = convert::partitions(partitions);
-        let request = wire::SetStreamReadonlyRequest { name: name.to_owned(), partitions, readonly };
+        let numbers = convert::partitions(partitions);
+        let request = wire::SetStreamReadonlyRequest { name: name.to_owned(), partitions: numbers, readonly };
         let call = self
             .router()
             .call_any(request, |mut client, request| async move { client.set_stream_readonly(request).await });
-        call.await.map(|_| ()).map_err(|error| change_error(name, error))
+        call.await.map(|_| ()).map_err(|error| change_error(name, partitions, error))
     }
 
     /// What the leader of a partition says of it now.
@@ -189,8 +189,8 @@ impl Client {
             client.fetch_partition_metadata(request).await
         });
         let response = call.await.map_err(|error| match error.code {
-            Code::NotFound => PartitionInfoError::NotFound { stream: stream.to_owned(), partition },
-            Code::FailedPrecondition => PartitionInfoError::NotLeader { stream: stream.to_owned(), partition },
+            Code::NotFound => PartitionInfoError::NotFound(PartitionName::new(stream, partition)),
+            Code::FailedPrecondition => PartitionInfoError::NotLeader(PartitionName::new(stream, partition)),
             _ => PartitionInfoError::Call(error),
         })?;
         let info = response.metadata.and_then(convert::partition_info);
@@ -198,8 +198,10 @@ impl Client {
     }
 }
 
-fn change_error(name: &str, error: CallError) -> ChangeStreamError {
+fn change_error(name: &str, partitions: &Partitions, error: CallError) -> ChangeStreamError {
     match error.code {
+        // Where no partition was named it can only be the stream.
+        Code::NotFound if *partitions == Partitions::All => ChangeStreamError::StreamNotFound { name: name.to_owned() },
         Code::NotFound => ChangeStreamError::NotFound { name: name.to_owned(), reason: error.message },
         _ => ChangeStreamError::Call(error),
     }

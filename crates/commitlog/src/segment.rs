@@ -4,7 +4,6 @@
 //! Locks here are held for copying a few words or for one index look-up, never during I/O on the log file, so a reader
 //! cannot hold up the appender.
 
-use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
@@ -233,7 +232,7 @@ impl Segment {
         let name = file_names::index(base);
         let file = match storage.open(&name) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if small_file::is_no_file(&error) => return Ok(None),
             Err(error) => return Err(LogError::new("open", &name, error)),
         };
         let mut head = [0; SUMMARY_BYTES];

@@ -120,8 +120,8 @@ impl Metadata {
         }
         let command = encode_command(command);
         if command.len() > COMMAND_BYTES_MAX {
-            let reason = format!("command of {} bytes exceeds the limit of {COMMAND_BYTES_MAX}", command.len());
-            return reply.answer(Err(Unavailable::LogFailed { reason }.into()));
+            let too_large = Unavailable::TooLarge { bytes: command.len(), limit: COMMAND_BYTES_MAX };
+            return reply.answer(Err(too_large.into()));
         }
         match self.requests.try_send(Request::Propose { command, reply }) {
             Ok(()) | Err(TrySendError::Disconnected(_)) => {}

@@ -30,6 +30,14 @@ pub enum Unavailable {
         /// What happened.
         reason: String,
     },
+    /// The command is larger than an entry of the log may be.
+    #[error("metadata command has {bytes} bytes, the limit is {limit}")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+        /// The limit.
+        limit: usize,
+    },
     /// This server no longer leads the metadata; try again.
     #[error("leadership lost while committing")]
     LeadershipLost,

@@ -9,6 +9,8 @@ mod metadata;
 mod publish;
 mod publish_async;
 mod publish_to_subject;
+mod request_body;
+mod request_budget;
 mod serve;
 mod service;
 mod status;

@@ -6,7 +6,6 @@
 mod health;
 mod metrics;
 
-use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -75,18 +74,8 @@ impl Serve for HttpServer {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
         let service = TowerToHyperService::new(self.routes.clone());
-        let mut served = pin!(builder.serve_connection(TokioIo::new(connection), service));
-        let ended = tokio::select! {
-            ended = served.as_mut() => ended,
-            () = lifetime.stopping.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = served => ended,
-                    () = lifetime.cut.cancelled() => return,
-                }
-            }
-        };
-        if let Err(error) = ended {
+        let served = builder.serve_connection(TokioIo::new(connection), service);
+        if let Err(error) = lifetime.until_stopped(served).await {
             debug!(%error, "connection broke");
         }
     }

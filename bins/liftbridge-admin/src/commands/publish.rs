@@ -36,7 +36,7 @@ pub(crate) struct PublishArguments {
     /// Publish each line of standard input.
     #[arg(long)]
     stdin: bool,
-    /// Publish each line of a file.
+    /// Publish each line of a file; `-` is standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The lines are CSV with a header row, which is not published. Each record is published as it stands.

@@ -157,7 +157,7 @@ impl SubscribeArguments {
         match client.fetch_partition_metadata(&self.stream, partition).await {
             Ok(info) => Ok(info.high_watermark),
             // Nobody leads a paused partition, but every broker that keeps it knows how far it got.
-            Err(error @ PartitionInfoError::NotLeader { .. }) => {
+            Err(error @ PartitionInfoError::NotLeader(_)) => {
                 let metadata = client.fetch_metadata(&[&self.stream]).await?;
                 let info = metadata.streams.first().and_then(|stream| stream.partition(partition));
                 info.map(|info| info.high_watermark).ok_or_else(|| error.into())
@@ -183,7 +183,8 @@ impl SubscribeArguments {
 fn is_empty_range(error: &CallError, start: Start, stop: Stop) -> bool {
     let is_callers_mistake = matches!((start, stop), (Start::Offset(_), Stop::Offset(_)));
     match error.code {
-        Code::InvalidArgument => error.message.starts_with("Stop offset is before start offset") && !is_callers_mistake,
+        // Before it, or in reverse after it.
+        Code::InvalidArgument => error.message.starts_with("Stop offset is ") && !is_callers_mistake,
         Code::Internal => {
             let lookup = error.message.strip_prefix("Failed to lookup offset for timestamp: ");
             lookup.is_some_and(|reason| {

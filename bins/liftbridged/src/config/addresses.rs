@@ -17,6 +17,8 @@ const LOCALHOST: &str = "localhost";
 pub(crate) enum AddressError {
     #[error("Could not parse address string \"{text}\", write it as `host:port`")]
     Address { text: String },
+    #[error("Could not read host \"{text}\", it must be one name or address without port")]
+    Host { text: String },
     #[error("Could not parse port \"{text}\", it must be a number from 0 to 65535")]
     Port { text: String },
 }
@@ -80,11 +82,24 @@ pub(crate) fn bind_address(listen: &str, lone_port_host: &str) -> Result<HostPor
         None if host.contains(':') => return Err(unreadable()),
         None => host,
     };
-    if host.contains(|c: char| c.is_whitespace() || matches!(c, '[' | ']' | '/')) {
+    if !is_legal(host) {
         return Err(unreadable());
     }
     let host = if host.is_empty() { WILDCARD } else { host };
     Ok(HostPort { host: host.to_owned(), port: port(port_text)? })
+}
+
+/// Refuses what cannot be a host. It has no port of its own: a colon is for addresses of version 6.
+pub(crate) fn check_host(text: &str) -> Result<(), AddressError> {
+    let is_address = text.parse::<std::net::Ipv6Addr>().is_ok();
+    match is_legal(text) && (is_address || !text.contains(':')) {
+        true => Ok(()),
+        false => Err(AddressError::Host { text: text.to_owned() }),
+    }
+}
+
+fn is_legal(host: &str) -> bool {
+    !host.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '[' | ']' | '/'))
 }
 
 fn port(text: &str) -> Result<u16, AddressError> {
@@ -153,6 +168,12 @@ mod tests {
     fn what_is_no_address_is_refused() {
         for text in ["", "host", "::1:9292", "[::1", "[::1]", "a b:1", "http://x:1", "[]x:1"] {
             assert!(matches!(bind_address(text, LOOPBACK), Err(AddressError::Address { .. })), "{text:?}");
+        }
+        for text in ["a b", "a/b", "my-host:9292", "[::1]", "http://x", "a\u{7}"] {
+            assert!(matches!(check_host(text), Err(AddressError::Host { .. })), "{text:?}");
+        }
+        for text in ["my-host", "10.0.0.1", "::1", "bücher.example"] {
+            assert_eq!(check_host(text), Ok(()), "{text:?}");
         }
         for text in ["host:", "host:x", "host:65536", "70000", ":-1"] {
             assert!(matches!(bind_address(text, LOOPBACK), Err(AddressError::Port { .. })), "{text:?}");

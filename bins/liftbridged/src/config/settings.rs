@@ -19,6 +19,9 @@ use super::value::{Raw, Value};
 /// The variable that will hold the key of encrypted streams. It is no setting, so that no file can hold it.
 const ENCRYPTION_KEY_VARIABLE: &str = "LIFTBRIDGE_ENCRYPTION_KEY";
 
+/// Variables of this prefix that belong to the tools beside the server.
+const OTHER_VARIABLES: [&str; 1] = ["LIFTBRIDGE_ADDRESS"];
+
 /// Where a value was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
@@ -51,6 +54,8 @@ pub(crate) enum SettingError {
     File { path: PathBuf, reason: String },
     #[error("Unknown configuration setting \"{name}\" in `{}`{}", path.display(), suggestion(*nearest))]
     Unknown { name: String, path: PathBuf, nearest: Option<&'static str> },
+    #[error("{place} is given without a value; leave it out to have the default")]
+    Empty { place: Place },
     #[error("{place} is given twice, keep one of them")]
     Twice { place: Place },
     #[error("{place} is `{value}`, it must be {kind}{hint}")]
@@ -126,7 +131,7 @@ impl Settings {
         for (name, value) in environment {
             let Some(name) = name.to_str().filter(|name| name.starts_with(VARIABLE_PREFIX)) else { continue };
             let name = name.to_owned();
-            if value.is_empty() {
+            if value.is_empty() || OTHER_VARIABLES.contains(&name.as_str()) {
                 continue;
             }
             if name == ENCRYPTION_KEY_VARIABLE {
@@ -144,6 +149,10 @@ impl Settings {
 
     fn set(&mut self, key: &'static Key, source: Source, raw: &Raw) -> Result<(), SettingError> {
         let place = Place { key: key.name, source };
+        // In a file and in the environment that counts as unset. A flag with nothing is a variable of a script gone missing.
+        if matches!(place.source, Source::Flag(_)) && matches!(raw, Raw::Text(text) if text.trim().is_empty()) {
+            return Err(SettingError::Empty { place });
+        }
         let value = Value::of(raw, key.kind);
         match key.status {
             Status::Later(feature) if value.is_none() || value != default(key) => {

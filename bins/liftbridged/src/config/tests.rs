@@ -110,6 +110,13 @@ fn a_malformed_listen_is_refused() {
 }
 
 #[test]
+fn a_host_that_nobody_can_connect_to_is_refused() {
+    let reason = "it must be one name or address without port";
+    check_refused("host: \"a b\"", &format!("`host`: Could not read host \"a b\", {reason}"));
+    check_refused("host: my-host:9292", &format!("`host`: Could not read host \"my-host:9292\", {reason}"));
+}
+
+#[test]
 fn half_of_tls_is_refused() {
     let both = "`tls.cert` and `tls.key` must be set both or not at all: ";
     check_refused("tls.cert: c.pem", &format!("{both}`tls.key` is missing"));

@@ -7,7 +7,7 @@ use std::ops::Range;
 use liftbridge_commitlog::{Batch, BatchError, Record, Records};
 use liftbridge_types::Offset;
 
-use crate::errors::SubscriptionEnd;
+use crate::errors::{GoOn, SubscriptionEnd};
 use crate::partition::position::ReadRange;
 use crate::partition::{RunState, Seen};
 use crate::requests::Delivery;
@@ -20,6 +20,9 @@ const DELIVERY_BYTES_TARGET: usize = 256 * 1024;
 
 /// Bytes of batches read at once. One batch is read whole, even when it is larger.
 pub(crate) const READ_BYTES_TARGET: usize = 256 * 1024;
+
+/// The same where large chunks are not to be had.
+pub(crate) const READ_BYTES_MODEST: usize = 16 * 1024;
 
 /// What a subscription does next.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +69,14 @@ impl ReadRange {
         }
     }
 
-    /// The offset to subscribe from to go on behind damage.
-    pub(crate) fn behind(&self, damaged: &Range<Offset>) -> Offset {
-        match self {
-            Self::Forward { .. } => damaged.end,
-            Self::Reverse { .. } => damaged.start.previous().unwrap_or(Offset::ZERO),
+    /// How to read on behind damage, in a log that begins at `log_start`.
+    pub(crate) fn behind(&self, damaged: &Range<Offset>, log_start: Offset) -> GoOn {
+        match *self {
+            Self::Forward { .. } => GoOn::Upward(damaged.end),
+            Self::Reverse { lowest, .. } => {
+                let below = damaged.start.previous().filter(|offset| *offset >= lowest.max(log_start));
+                below.map_or(GoOn::Nowhere, GoOn::Downward)
+            }
         }
     }
 
@@ -237,7 +243,16 @@ mod tests {
     #[test]
     fn behind_damage_lies_the_side_that_is_not_yet_delivered() {
         let damaged = offset(3)..offset(6);
-        assert_eq!(forward(3, None).behind(&damaged), offset(6));
-        assert_eq!(reverse(6, 0).behind(&damaged), offset(2));
+        assert_eq!(forward(3, None).behind(&damaged, offset(0)), GoOn::Upward(offset(6)));
+        assert_eq!(reverse(6, 0).behind(&damaged, offset(0)), GoOn::Downward(offset(2)));
+        assert_eq!(reverse(6, 2).behind(&damaged, offset(2)), GoOn::Downward(offset(2)));
+    }
+
+    #[test]
+    fn below_the_last_record_asked_for_or_kept_nothing_is_left() {
+        let damaged = offset(3)..offset(6);
+        assert_eq!(reverse(6, 3).behind(&damaged, offset(0)), GoOn::Nowhere);
+        assert_eq!(reverse(6, 0).behind(&damaged, offset(3)), GoOn::Nowhere);
+        assert_eq!(reverse(6, 0).behind(&(offset(0)..offset(6)), offset(0)), GoOn::Nowhere);
     }
 }

@@ -8,7 +8,7 @@ use liftbridge_commitlog::LogView;
 use liftbridge_types::{BrokerId, LeaderEpoch, StreamSettings};
 use tokio::sync::oneshot;
 
-use crate::errors::SubscribeError;
+use crate::errors::{PublishError, SubscribeError};
 use crate::partition::mailbox::{Command, Event, Lingering, Wake};
 use crate::partition::position::{LogBounds, ReadRange, needs_lookup, resolve};
 use crate::partition::upkeep::{Duty, OnDuty};
@@ -35,6 +35,15 @@ pub(crate) struct PartitionSpec {
     pub(crate) readonly: bool,
     /// Whether it begins paused; then no file of it is touched.
     pub(crate) paused: bool,
+}
+
+/// How a publish was taken in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Handover {
+    /// Its answer comes by itself.
+    Done,
+    /// It waits for the partition to be resumed, which its publisher has to see to.
+    Held,
 }
 
 /// The end of something asked of a partition; awaiting it is optional, it happens anyway.
@@ -66,14 +75,30 @@ impl Partition {
         self.board.is_paused()
     }
 
+    /// Whether it is paused, or will be once it has done what it was asked to so far.
+    pub(crate) fn is_pausing(&self) -> bool {
+        self.is_paused() || self.mailbox.lock().holds_publishes()
+    }
+
     /// Takes a message in; what becomes of it goes to its reply. Never waits.
-    pub(crate) fn publish(self: &Arc<Self>, mut proposal: Proposal) {
+    pub(crate) fn publish(self: &Arc<Self>, mut proposal: Proposal) -> Handover {
         match proposal.check(self.host.limits.message_bytes_max) {
             Ok(()) => {
                 proposal.own_headers();
-                self.post(Event::Publish(proposal));
+                self.push(Event::Publish(proposal))
             }
-            Err(error) => proposal.reply.answer(Err(error)),
+            Err(error) => {
+                proposal.reply.answer(Err(error));
+                Handover::Done
+            }
+        }
+    }
+
+    /// Refuses the publishes that wait for the partition to be resumed, unless it is being resumed.
+    pub(crate) fn refuse_held(&self, refusal: &PublishError) {
+        let held = self.mailbox.lock().take_held();
+        for proposal in held {
+            proposal.reply.answer(Err(refusal.clone()));
         }
     }
 
@@ -150,10 +175,19 @@ impl Partition {
     }
 
     fn post(self: &Arc<Self>, event: Event) {
+        // Nothing but publishes is ever held.
+        let _ = self.push(event);
+    }
+
+    fn push(self: &Arc<Self>, event: Event) -> Handover {
         let limits = &self.host.limits;
         let lingering = Lingering { enabled: !limits.batch_time_max.is_zero(), events_max: limits.batch_messages_max };
-        let wake = self.mailbox.lock().push(event, lingering);
+        let mut mailbox = self.mailbox.lock();
+        let wake = mailbox.push(event, lingering);
+        let handover = if mailbox.holds_publishes() { Handover::Held } else { Handover::Done };
+        drop(mailbox);
         self.wake(wake);
+        handover
     }
 
     fn wake(self: &Arc<Self>, wake: Wake) {

@@ -21,6 +21,12 @@ use crate::workers::Workers;
 /// Reads of segment files under way at once. More would only queue in the kernel, with a thread and a buffer each.
 pub(super) const CONCURRENT_READS_MAX: usize = 16;
 
+/// Subscriptions that hold a large chunk of what they read at once, of [`READ_BYTES_TARGET`]. The others read little by
+/// little: what a client that does not read makes the server hold must not add up to gigabytes.
+///
+/// [`READ_BYTES_TARGET`]: crate::partition::READ_BYTES_TARGET
+pub(super) const LARGE_CHUNKS_MAX: usize = 512;
+
 /// The largest message whatever the configuration says, so that one with its headers always fits a batch.
 const MESSAGE_BYTES_LIMIT: usize = BATCH_BYTES_MAX as usize / 2;
 
@@ -49,6 +55,7 @@ pub(crate) struct PartitionHost {
     pub(super) workers: Workers<Partition>,
     pub(super) upkeep: Arc<Upkeep<Partition>>,
     reads: Arc<Semaphore>,
+    large_chunks: Arc<Semaphore>,
     subscriptions: Arc<Semaphore>,
     admission: Admission,
     pub(super) tails: Arc<TailBudget>,
@@ -81,6 +88,7 @@ impl PartitionHost {
             sync: config.sync,
             workers: Workers::new(config.log_workers),
             reads: Arc::new(Semaphore::new(CONCURRENT_READS_MAX)),
+            large_chunks: Arc::new(Semaphore::new(LARGE_CHUNKS_MAX)),
             subscriptions: Arc::new(Semaphore::new(limits.subscriptions_max)),
             limits,
             admission: Admission::new(config.admission_bytes_max),
@@ -125,6 +133,11 @@ impl PartitionHost {
     /// The right to one more subscription; `None` when there are as many as there may be.
     pub(super) fn admit_subscription(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.subscriptions).try_acquire_owned().ok()
+    }
+
+    /// The right to hold a large chunk; `None` when as many are held as may be.
+    pub(crate) fn admit_large_chunk(&self) -> Option<OwnedSemaphorePermit> {
+        Arc::clone(&self.large_chunks).try_acquire_owned().ok()
     }
 
     /// The right to one blocking read, waiting for it. Cancel safe.

@@ -124,7 +124,7 @@ impl Partition {
             broker_id: spec.broker_id,
             assignment: Assignment { leader_epoch, replicas: spec.replicas, in_sync, in_sync_min: None },
             board: Board::new(RunState::Paused, spec.readonly),
-            mailbox: Mutex::new(Mailbox::new()),
+            mailbox: Mutex::new(Mailbox::new(spec.paused)),
             company_came: Condvar::new(),
             core: Mutex::new(core),
             activity: Activity::new(),

@@ -248,9 +248,7 @@ impl Partition {
         match refusal {
             Refusal::Readonly => PublishError::Readonly { partition: self.route.partition },
             Refusal::IncorrectOffset { next } => PublishError::IncorrectOffset { expected, next },
-            Refusal::TooFewInSync { in_sync_count, minimum } => {
-                PublishError::Offline { reason: format!("{in_sync_count} in-sync replicas, `ALL` needs {minimum}") }
-            }
+            Refusal::TooFewInSync { in_sync_count, minimum } => PublishError::TooFewInSync { in_sync_count, minimum },
             Refusal::NotAppended | Refusal::Resigned => failure.cloned().unwrap_or(PublishError::Closed),
         }
     }

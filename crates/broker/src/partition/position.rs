@@ -7,6 +7,9 @@ use liftbridge_types::{Offset, Timestamp};
 use crate::errors::SubscribeError;
 use crate::requests::{StartPosition, StopPosition};
 
+/// The API's way to name no stop offset.
+const NO_STOP: i64 = -1;
+
 /// A partition's log at the moment a subscription begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct LogBounds {
@@ -75,13 +78,25 @@ pub(crate) fn resolve(
     times: &impl TimeIndex,
 ) -> Result<ReadRange, SubscribeError> {
     let start = start_offset(start, bounds, times)?;
-    let stop = stop_offset(stop, reverse, bounds, times)?;
-    let LogBounds { log_start, high_watermark, .. } = bounds;
-    if let Some(stop) = stop
-        && (if reverse { start < stop } else { stop < start })
+    if let StopPosition::Offset(stop) = stop
+        && stop < NO_STOP
     {
-        return Err(SubscribeError::StopBeforeStart { stop: to_wire(stop), start: to_wire(start) });
+        return Err(match reverse {
+            true => SubscribeError::StopNegative { stop },
+            false => SubscribeError::StopBeforeStart { stop, start: to_wire(start) },
+        });
     }
+    let stop = stop_offset(stop, reverse, bounds, times)?;
+    if let Some(stop) = stop {
+        let (stop_wire, start_wire) = (to_wire(stop), to_wire(start));
+        if reverse && stop > start {
+            return Err(SubscribeError::StopAfterStart { stop: stop_wire, start: start_wire });
+        }
+        if !reverse && stop < start {
+            return Err(SubscribeError::StopBeforeStart { stop: stop_wire, start: start_wire });
+        }
+    }
+    let LogBounds { log_start, high_watermark, .. } = bounds;
     if reverse {
         let lowest = stop.unwrap_or(log_start).max(log_start);
         return Ok(ReadRange::Reverse { end: start.next().min(high_watermark), lowest });

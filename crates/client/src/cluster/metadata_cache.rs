@@ -7,7 +7,7 @@ use liftbridge_types::PartitionId;
 use parking_lot::RwLock;
 
 use crate::cluster::{Address, BrokerInfo, ClusterMetadata, PartitionInfo, StreamInfo};
-use crate::error::RouteError;
+use crate::error::{PartitionName, RouteError};
 
 /// Streams remembered before all are forgotten; a client that uses more asks more often.
 const STREAMS_MAX: usize = 10_000;
@@ -89,10 +89,10 @@ impl MetadataCache {
         let info = known.streams.get(stream).ok_or_else(|| RouteError::UnknownStream { stream: stream.to_owned() })?;
         let info = info
             .partition(partition)
-            .ok_or_else(|| RouteError::UnknownPartition { stream: stream.to_owned(), partition })?;
+            .ok_or_else(|| RouteError::UnknownPartition(PartitionName::new(stream, partition)))?;
         let reachable: Vec<_> = candidates(info).iter().filter_map(|id| known.brokers.get(id)).collect();
         if reachable.is_empty() {
-            return Err(RouteError::NoLeader { stream: stream.to_owned(), partition });
+            return Err(RouteError::NoLeader(PartitionName::new(stream, partition)));
         }
         Ok(reachable[rand::random_range(0..reachable.len())].clone())
     }

@@ -1,9 +1,8 @@
 //! Streams could not be created, changed or described.
 
-use liftbridge_types::PartitionId;
 use thiserror::Error;
 
-use crate::error::CallError;
+use crate::error::{CallError, PartitionName};
 
 /// A stream was not created.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -29,8 +28,14 @@ impl CreateStreamError {
 /// An existing stream was not deleted, paused or switched between read-only and writable.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ChangeStreamError {
-    /// No such stream, or not all of the partitions.
-    #[error("stream `{name}` or one of the partitions asked for does not exist: {reason}")]
+    /// No such stream.
+    #[error("stream `{name}` does not exist")]
+    StreamNotFound {
+        /// Its name.
+        name: String,
+    },
+    /// No such stream, or not all of the partitions that were named.
+    #[error("cannot change stream `{name}`: {reason}")]
     NotFound {
         /// The stream's name.
         name: String,
@@ -59,21 +64,11 @@ pub enum RouteError {
         stream: String,
     },
     /// The stream has fewer partitions.
-    #[error("no known partition {partition} in stream `{stream}`")]
-    UnknownPartition {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("no known {0}")]
+    UnknownPartition(PartitionName),
     /// Nobody leads the partition at the moment, or its leader's address is not known.
-    #[error("no known leader for partition {partition} of stream `{stream}`")]
-    NoLeader {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("no known leader for {0}")]
+    NoLeader(PartitionName),
     /// The cluster could not be asked.
     #[error(transparent)]
     Call(#[from] CallError),
@@ -83,8 +78,8 @@ impl RouteError {
     /// Whether asking again may help.
     pub fn retryable(&self) -> bool {
         match self {
-            Self::UnknownStream { .. } | Self::UnknownPartition { .. } => false,
-            Self::NoLeader { .. } => true,
+            Self::UnknownStream { .. } | Self::UnknownPartition(_) => false,
+            Self::NoLeader(_) => true,
             Self::Call(error) => error.retryable(),
         }
     }
@@ -97,21 +92,11 @@ pub enum PartitionInfoError {
     #[error(transparent)]
     Route(#[from] RouteError),
     /// No such stream or partition.
-    #[error("stream `{stream}` has no partition {partition}")]
-    NotFound {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("there is no {0}")]
+    NotFound(PartitionName),
     /// Whoever was asked does not lead it (any more, or because it is paused).
-    #[error("partition {partition} of stream `{stream}` is not being led, it may be paused")]
-    NotLeader {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("{0} is not being led, it may be paused")]
+    NotLeader(PartitionName),
     /// The answer makes no sense.
     #[error("broker `{address}` sent an answer without partition metadata")]
     Malformed {
@@ -128,8 +113,8 @@ impl PartitionInfoError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Route(error) => error.retryable(),
-            Self::NotFound { .. } | Self::Malformed { .. } => false,
-            Self::NotLeader { .. } => true,
+            Self::NotFound(_) | Self::Malformed { .. } => false,
+            Self::NotLeader(_) => true,
             Self::Call(error) => error.retryable(),
         }
     }

@@ -1,9 +1,8 @@
 //! A subscription did not begin, or broke off.
 
-use liftbridge_types::PartitionId;
 use thiserror::Error;
 
-use crate::error::{CallError, RouteError};
+use crate::error::{CallError, PartitionName, RouteError};
 
 /// A subscription did not begin, or ended other than at its stop position.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -12,13 +11,8 @@ pub enum SubscribeError {
     #[error(transparent)]
     Route(#[from] RouteError),
     /// No such stream or partition.
-    #[error("stream `{stream}` has no partition {partition}")]
-    NotFound {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("there is no {0}")]
+    NotFound(PartitionName),
     /// The stream was deleted while it was being read.
     #[error("stream `{stream}` was deleted")]
     StreamDeleted {
@@ -26,13 +20,8 @@ pub enum SubscribeError {
         stream: String,
     },
     /// The partition is paused. A publish wakes it, as does [`crate::Subscribe::resume`].
-    #[error("partition {partition} of stream `{stream}` is paused")]
-    Paused {
-        /// The stream's name.
-        stream: String,
-        /// The partition.
-        partition: PartitionId,
-    },
+    #[error("{0} is paused")]
+    Paused(PartitionName),
     /// There is nothing between the start and the stop position, for example because the partition is empty.
     #[error("nothing to read: {message}")]
     NothingToRead {
@@ -61,10 +50,10 @@ impl SubscribeError {
     pub fn retryable(&self) -> bool {
         match self {
             Self::Route(error) => error.retryable(),
-            Self::Paused { .. } => true,
+            Self::Paused(_) => true,
             // Another broker answered that it does not lead the partition: leadership is moving.
             Self::Call(error) => error.retryable() || error.code == tonic::Code::FailedPrecondition,
-            Self::NotFound { .. }
+            Self::NotFound(_)
             | Self::StreamDeleted { .. }
             | Self::NothingToRead { .. }
             | Self::DataLoss { .. }

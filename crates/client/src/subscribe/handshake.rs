@@ -7,7 +7,7 @@ use tracing::debug;
 
 use crate::cluster::{Address, Read, Router};
 use crate::convert;
-use crate::error::{CallError, RouteError, SubscribeError};
+use crate::error::{CallError, PartitionName, RouteError, SubscribeError};
 use crate::subscribe::Subscribe;
 
 /// What servers say of a paused partition.
@@ -35,10 +35,10 @@ pub(crate) async fn begin(router: &Router, subscribe: &Subscribe) -> Result<Begu
         };
         let again = match &error {
             // What is remembered of the stream may be of an earlier one of that name; but only once.
-            SubscribeError::NotFound { .. } | SubscribeError::Route(RouteError::UnknownStream { .. }) => {
+            SubscribeError::NotFound(_) | SubscribeError::Route(RouteError::UnknownStream { .. }) => {
                 !std::mem::replace(&mut asked_again, true)
             }
-            SubscribeError::Paused { .. } => false,
+            SubscribeError::Paused(_) => false,
             error => error.retryable(),
         };
         if !again || !retries.goes_on_after(number) {
@@ -74,10 +74,10 @@ async fn begin_once(router: &Router, subscribe: &Subscribe) -> Result<Begun, Sub
 
 fn refused(subscribe: &Subscribe, address: &Address, status: &Status) -> SubscribeError {
     let error = CallError::from_status(&address.to_string(), status);
-    let (stream, partition) = (subscribe.stream.clone(), subscribe.partition);
+    let partition = || PartitionName::new(&subscribe.stream, subscribe.partition);
     match error.code {
-        Code::NotFound => SubscribeError::NotFound { stream, partition },
-        Code::FailedPrecondition if error.message == PAUSED => SubscribeError::Paused { stream, partition },
+        Code::NotFound => SubscribeError::NotFound(partition()),
+        Code::FailedPrecondition if error.message == PAUSED => SubscribeError::Paused(partition()),
         Code::ResourceExhausted if NOTHING_TO_READ.contains(&error.message.as_str()) => {
             SubscribeError::NothingToRead { message: error.message }
         }

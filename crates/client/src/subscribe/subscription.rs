@@ -14,7 +14,7 @@ use tracing::info;
 
 use crate::cluster::Router;
 use crate::convert;
-use crate::error::{CallError, RouteError, SubscribeError};
+use crate::error::{CallError, PartitionName, RouteError, SubscribeError};
 use crate::subscribe::handshake::{self, Begun};
 use crate::subscribe::{ReceivedMessage, Subscribe};
 
@@ -22,8 +22,8 @@ use crate::subscribe::{ReceivedMessage, Subscribe};
 const PAUSE_FIRST: Duration = Duration::from_millis(100);
 /// The longest pause between attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// What a server says to a subscriber that has read everything up to its stop position already.
-const NOTHING_LEFT: &str = "Stop offset is before start offset";
+/// What servers say to a subscriber that has read everything up to its stop position already, upward and downward.
+const NOTHING_LEFT: [&str; 2] = ["Stop offset is before start offset", "Stop offset is after start offset"];
 
 /// The messages of one partition, in order. Ends after the stop position, at the end of a read-only partition, or with one error.
 ///
@@ -74,16 +74,16 @@ impl Subscription {
 
     /// What follows from the end of a stream of messages: the end of the subscription, or another attempt.
     fn on_error(&mut self, error: CallError) -> Option<Option<Result<ReceivedMessage, SubscribeError>>> {
-        let (stream, partition) = (self.rest.stream.clone(), self.rest.partition);
+        let Subscribe { stream, partition, .. } = &self.rest;
         let end = match error.code {
             Code::Unavailable => {
-                info!(stream, %partition, last = ?self.last, %error, "subscription lost its server");
+                info!(%stream, %partition, last = ?self.last, %error, "subscription lost its server");
                 self.go_on(error);
                 return None;
             }
             Code::ResourceExhausted => None,
-            Code::NotFound => Some(SubscribeError::StreamDeleted { stream }),
-            Code::FailedPrecondition => Some(SubscribeError::Paused { stream, partition }),
+            Code::NotFound => Some(SubscribeError::StreamDeleted { stream: stream.clone() }),
+            Code::FailedPrecondition => Some(SubscribeError::Paused(PartitionName::new(stream, *partition))),
             Code::DataLoss => Some(SubscribeError::DataLoss { message: error.message }),
             _ => Some(SubscribeError::Call(error)),
         };
@@ -137,6 +137,10 @@ impl Stream for Subscription {
     }
 }
 
+fn says_nothing_left(error: &CallError) -> bool {
+    NOTHING_LEFT.iter().any(|text| error.message.starts_with(text))
+}
+
 /// Begins `rest` wherever that is possible, within the window; `None` when nothing of it is left. `cause` is why it is necessary.
 async fn go_on(router: Arc<Router>, rest: Subscribe, cause: CallError) -> Result<Option<Begun>, SubscribeError> {
     let until = Instant::now() + router.limits().resubscribe_window;
@@ -147,13 +151,12 @@ async fn go_on(router: Arc<Router>, rest: Subscribe, cause: CallError) -> Result
         match tokio::time::timeout_at(until, handshake::begin(&router, &rest)).await {
             Ok(Ok(begun)) => return Ok(Some(begun)),
             Ok(Err(SubscribeError::NothingToRead { .. })) => return Ok(None),
-            Ok(Err(SubscribeError::Call(error))) if error.message.starts_with(NOTHING_LEFT) => return Ok(None),
+            Ok(Err(SubscribeError::Call(error))) if says_nothing_left(&error) => return Ok(None),
             Ok(Err(
-                SubscribeError::NotFound { stream, .. } | SubscribeError::Route(RouteError::UnknownStream { stream }),
+                SubscribeError::NotFound(PartitionName { stream, .. })
+                | SubscribeError::Route(RouteError::UnknownStream { stream }),
             )) => return Err(SubscribeError::StreamDeleted { stream }),
-            Ok(Err(error)) if error.retryable() && !matches!(error, SubscribeError::Paused { .. }) => {
-                last_error = error
-            }
+            Ok(Err(error)) if error.retryable() && !matches!(error, SubscribeError::Paused(_)) => last_error = error,
             Ok(Err(error)) => return Err(error),
             Err(_) => return Err(last_error),
         }

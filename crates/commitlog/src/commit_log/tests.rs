@@ -1,5 +1,7 @@
 //! What the log promises its appender and its readers, on memory. Recovery is tested in `recovery/tests.rs`.
 
+mod on_disk;
+
 use std::sync::Arc;
 use std::time::Duration;
 

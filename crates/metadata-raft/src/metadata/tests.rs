@@ -4,6 +4,7 @@ use std::time::Instant;
 use liftbridge_commitlog::{FaultyVolume, MemoryVolume};
 
 use super::*;
+use crate::command::CreateStream;
 use crate::command::ReplicaCount::Exactly;
 use crate::proposal::{ProposalOutcome, ProposeError};
 use crate::rejection::Rejection;
@@ -67,6 +68,19 @@ fn a_rejected_command_is_answered_with_its_reason_and_delivers_no_event() {
     let opened = Opened::on(&MemoryVolume::new(), 1000);
     assert_eq!(opened.propose(delete("s")), Err(ProposeError::Rejected(Rejection::StreamNotFound)));
     assert_eq!(opened.applied.recv().unwrap().events, []);
+}
+
+#[test]
+fn a_command_too_large_for_the_log_is_refused_and_harms_nothing() {
+    let opened = Opened::on(&MemoryVolume::new(), 1000);
+    opened.propose(register("a")).unwrap();
+    let Command::CreateStream(stream) = create("s", 1, Exactly(1)) else { unreachable!("that is what it makes") };
+    let large = Command::CreateStream(CreateStream { group: Some("g".repeat(COMMAND_BYTES_MAX)), ..stream });
+    let refused = opened.propose(large);
+    let Err(ProposeError::Unavailable(Unavailable::TooLarge { bytes, limit })) = refused else { panic!("{refused:?}") };
+    assert!(bytes > limit && limit == COMMAND_BYTES_MAX);
+    assert_eq!(opened.metadata.failure(), None);
+    opened.propose(create("s", 1, Exactly(1))).unwrap();
 }
 
 #[test]

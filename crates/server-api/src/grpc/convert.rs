@@ -8,7 +8,7 @@ mod metadata;
 mod publish;
 mod subscribe;
 
-use liftbridge_types::{InvalidName, InvalidSetting, InvalidSubject};
+use liftbridge_types::{InvalidName, InvalidSetting, InvalidSubject, NAME_BYTES_MAX};
 use thiserror::Error;
 
 pub(crate) use create_stream::create_stream;
@@ -25,6 +25,8 @@ pub(crate) enum InvalidRequest {
     Subject(#[from] InvalidSubject),
     #[error(transparent)]
     Setting(#[from] InvalidSetting),
+    #[error("Group is {bytes} bytes long, the limit is {NAME_BYTES_MAX}")]
+    Group { bytes: usize },
     #[error("Invalid partitions {partitions}")]
     Partitions { partitions: i32 },
     #[error("Invalid replicationFactor {factor}")]

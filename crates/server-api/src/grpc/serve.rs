@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::pin::pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
@@ -23,12 +23,14 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::ApiService;
+use super::request_body::CountedBody;
+use super::request_budget::RequestBudget;
 use crate::connection::Connection;
 use crate::lifetime::Lifetime;
 use crate::listener::Serve;
 
-/// Most calls at once on one connection. Clients open a subscription per partition, so it is generous; what a call holds
-/// is bounded by its window.
+/// Most calls at once on one connection. Clients open a subscription per partition, so it is generous; what calls hold
+/// is bounded by the windows below before it is read, and by the [`RequestBudget`] from then on.
 const STREAMS_PER_CONNECTION_MAX: u32 = 8192;
 /// How much a client may send on one call before the server has read it.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -56,6 +58,7 @@ pub(crate) const REFUSAL: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
 pub(crate) struct GrpcServer {
     routes: Routes,
     health: HealthReporter,
+    budget: Arc<RequestBudget>,
 }
 
 impl GrpcServer {
@@ -65,7 +68,11 @@ impl GrpcServer {
         let api = ApiServer::new(service).max_decoding_message_size(request_bytes_max);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ApiServer<ApiService>>().await;
-        Self { routes: Routes::new(api).add_service(health_service).prepare(), health }
+        Self {
+            routes: Routes::new(api).add_service(health_service).prepare(),
+            health,
+            budget: RequestBudget::new(request_bytes_max),
+        }
     }
 
     /// Tells whoever asks for the server's health that it takes no more requests.
@@ -79,23 +86,15 @@ impl GrpcServer {
 impl Serve for GrpcServer {
     async fn serve(&self, connection: Connection, lifetime: Lifetime) {
         let identity = connection.identity();
+        let budget = self.budget.connection();
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(identity.clone());
-            let answered = self.routes.clone().oneshot(request.map(Body::new));
+            let counted = request.map(|body| Body::new(CountedBody::new(body, budget.share())));
+            let answered = self.routes.clone().oneshot(counted);
             async move { answered.await.map(blame_the_client_for_oversize) }
         });
-        let mut served = pin!(http2(&lifetime.tasks).serve_connection(TokioIo::new(connection), service));
-        let ended = tokio::select! {
-            ended = served.as_mut() => ended,
-            () = lifetime.stopping.cancelled() => {
-                served.as_mut().graceful_shutdown();
-                tokio::select! {
-                    ended = served => ended,
-                    () = lifetime.cut.cancelled() => return,
-                }
-            }
-        };
-        if let Err(error) = ended {
+        let served = http2(&lifetime.tasks).serve_connection(TokioIo::new(connection), service);
+        if let Err(error) = lifetime.until_stopped(served).await {
             // Clients that break off are everyday life.
             debug!(%error, %identity, "connection broke");
         }

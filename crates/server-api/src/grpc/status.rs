@@ -73,6 +73,7 @@ fn metadata(operation: &str, reason: &MetadataUnavailable) -> Status {
     match reason {
         MetadataUnavailable::NoLeader => Status::internal(reason.to_string()),
         MetadataUnavailable::LogFailed { .. } => Status::internal(format!("{operation}: {reason}")),
+        MetadataUnavailable::TooLarge { .. } => Status::resource_exhausted(format!("{operation}: {reason}")),
         MetadataUnavailable::ShuttingDown => Status::unavailable(reason.to_string()),
     }
 }
@@ -90,7 +91,10 @@ pub(crate) fn publish(error: &PublishError) -> Status {
         PublishError::Resume(reason) => return metadata("Failed to resume stream", reason),
         PublishError::IncorrectOffset { .. } => Code::Unknown,
         PublishError::DiskFull | PublishError::Overloaded { .. } => Code::ResourceExhausted,
-        PublishError::Offline { .. } | PublishError::Closed | PublishError::ShuttingDown => Code::Unavailable,
+        PublishError::Offline { .. }
+        | PublishError::TooFewInSync { .. }
+        | PublishError::Closed
+        | PublishError::ShuttingDown => Code::Unavailable,
     };
     Status::new(code, error.to_string())
 }
@@ -113,6 +117,7 @@ pub(crate) fn publish_async(error: &PublishError) -> PublishAsyncError {
         PublishError::Resume(_)
         | PublishError::DiskFull
         | PublishError::Offline { .. }
+        | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }
         | PublishError::NotLeader
         | PublishError::Closed
@@ -150,6 +155,7 @@ pub(crate) fn nack(error: &PublishError) -> Option<ack::Error> {
         | PublishError::TooManyHeaders { .. }
         | PublishError::DiskFull
         | PublishError::Offline { .. }
+        | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }
         | PublishError::NotLeader
         | PublishError::Closed
@@ -163,12 +169,18 @@ pub(crate) fn subscribe(error: &SubscribeError) -> Status {
         SubscribeError::NotFound => Code::NotFound,
         SubscribeError::NotLeader | SubscribeError::Paused => Code::FailedPrecondition,
         SubscribeError::Resume(MetadataUnavailable::ShuttingDown) | SubscribeError::ShuttingDown => Code::Unavailable,
-        SubscribeError::Resume(MetadataUnavailable::NoLeader | MetadataUnavailable::LogFailed { .. })
+        SubscribeError::Resume(
+            MetadataUnavailable::NoLeader
+            | MetadataUnavailable::LogFailed { .. }
+            | MetadataUnavailable::TooLarge { .. },
+        )
         | SubscribeError::TimestampLookup { .. }
         | SubscribeError::BeforeBeginning
         | SubscribeError::Reader { .. } => Code::Internal,
         SubscribeError::Empty | SubscribeError::TooManySubscriptions { .. } => Code::ResourceExhausted,
-        SubscribeError::StopBeforeStart { .. } => Code::InvalidArgument,
+        SubscribeError::StopBeforeStart { .. }
+        | SubscribeError::StopAfterStart { .. }
+        | SubscribeError::StopNegative { .. } => Code::InvalidArgument,
     };
     Status::new(code, error.to_string())
 }

@@ -22,7 +22,7 @@ pub(crate) struct PublishBenchArguments {
     #[command(flatten)]
     workload: WorkloadArguments,
     /// Stop after so many messages.
-    #[arg(long)]
+    #[arg(long, visible_alias = "messages", value_name = "MESSAGES")]
     count: Option<u64>,
     /// Stop after so long. Default, without --count: 10s.
     #[arg(long, value_parser = values::duration, value_name = "TIME")]

@@ -16,6 +16,9 @@ use crate::failure::Failure;
 /// Entries read ahead.
 const READ_AHEAD_MAX: usize = 1024;
 
+/// The file name that stands for standard input.
+const STANDARD_INPUT: &str = "-";
+
 /// One message to be.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Entry {
@@ -34,8 +37,10 @@ impl Input {
     pub(super) fn open(arguments: &PublishArguments) -> Result<Self, Failure> {
         let (reader, place): (Box<dyn BufRead + Send>, _) = match (&arguments.message, &arguments.file) {
             (Some(message), _) => return Ok(Self::of_one(message)),
-            (None, Some(path)) => (Box::new(BufReader::new(open_file(path)?)), path.clone()),
-            (None, None) => (Box::new(BufReader::new(io::stdin())), PathBuf::from("standard input")),
+            (None, Some(path)) if path != Path::new(STANDARD_INPUT) => {
+                (Box::new(BufReader::new(open_file(path)?)), path.clone())
+            }
+            (None, _) => (Box::new(BufReader::new(io::stdin())), PathBuf::from("standard input")),
         };
         let lines = Lines::new(reader, place);
         if arguments.csv {

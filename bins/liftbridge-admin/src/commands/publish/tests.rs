@@ -73,3 +73,18 @@ fn csv_that_cannot_be_keyed_says_where_and_why() {
     check_csv_error("a,b\n1\n", Some("b"), "test, line 2: the key's column is missing");
     check_csv_error("a,b\n\"1,2\n", Some("a"), "a quote is not closed");
 }
+
+#[test]
+fn a_file_called_minus_is_standard_input() {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        publish: PublishArguments,
+    }
+    let open = |file: &str| {
+        let line = <Line as clap::Parser>::try_parse_from(["publish", "weather", "--file", file]).unwrap();
+        Input::open(&line.publish)
+    };
+    assert!(open("-").is_ok());
+    assert!(matches!(open("./-"), Err(Failure::ReadFile { .. })), "a file of that name is reached by its path");
+}

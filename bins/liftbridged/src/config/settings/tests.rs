@@ -124,7 +124,9 @@ fn the_environment_works_without_a_file_in_its_documented_form() {
 
 #[test]
 fn an_unknown_variable_is_ignored_with_a_warning() {
-    let settings = collect(&[("LIFTBRIDGE_LOGGING_LEVELS", "debug"), ("OTHER", "x")], Vec::new()).unwrap();
+    let settings =
+        collect(&[("LIFTBRIDGE_LOGGING_LEVELS", "debug"), ("LIFTBRIDGE_ADDRESS", "a:1"), ("OTHER", "x")], Vec::new())
+            .unwrap();
     assert_eq!(
         settings.warnings,
         ["`LIFTBRIDGE_LOGGING_LEVELS` in the environment is no setting and is ignored; did you mean \
@@ -142,6 +144,14 @@ fn the_variable_kubernetes_sets_is_explained() {
 fn a_missing_file_is_named() {
     let refused = Settings::collect(Some(Path::new("/nowhere/lift.yaml")), [], Vec::new()).unwrap_err().to_string();
     assert!(refused.starts_with("Failed to load configuration file: `/nowhere/lift.yaml`: "), "{refused}");
+}
+
+#[test]
+fn a_flag_without_a_value_is_refused() {
+    for nothing in ["", " "] {
+        let refused = collect(&[], vec![("--data-dir", "data.dir", Raw::Text(nothing.to_owned()))]).unwrap_err();
+        assert_eq!(refused.to_string(), "`--data-dir` is given without a value; leave it out to have the default");
+    }
 }
 
 #[test]

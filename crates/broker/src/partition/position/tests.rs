@@ -142,6 +142,8 @@ fn a_stop_before_the_start_asked_for_is_refused() {
     check(StartPosition::Offset(50), StopPosition::Latest, ten, refused(9, 50));
     check(StartPosition::Offset(5), StopPosition::Offset(0), ten, refused(0, 5));
     check(StartPosition::NewOnly, OnCancel, readonly(ten), refused(9, 10));
+    check(StartPosition::Earliest, StopPosition::Offset(-2), ten, refused(-2, 0));
+    check(StartPosition::Offset(-5), StopPosition::Offset(i64::MIN), ten, refused(i64::MIN, 0));
 }
 
 #[test]
@@ -171,8 +173,11 @@ fn a_reverse_stop_lies_below_its_start() {
     check_reverse(StartPosition::Latest, StopPosition::Timestamp(at(25)), ten, Ok((10, 2)));
     check_reverse(StartPosition::Latest, StopPosition::Latest, ten, Ok((10, 9)));
     check_reverse(StartPosition::Latest, StopPosition::Offset(1), log(6, 10, 10), Ok((10, 6)));
-    let refused = Err(SubscribeError::StopBeforeStart { stop: 5, start: 2 });
+    check_reverse(StartPosition::Latest, StopPosition::Offset(-1), ten, Ok((10, 0)));
+    let refused = Err(SubscribeError::StopAfterStart { stop: 5, start: 2 });
     check_reverse(StartPosition::Offset(2), StopPosition::Offset(5), ten, refused);
+    let refused = Err(SubscribeError::StopNegative { stop: -2 });
+    check_reverse(StartPosition::Latest, StopPosition::Offset(-2), ten, refused);
     check_reverse(StartPosition::NewOnly, OnCancel, readonly(ten), Ok((10, 0)));
 }
 

@@ -27,13 +27,28 @@ async fn a_paused_partition_closes_its_files_and_ends_its_readers() {
     drop(subscription);
     assert_eq!(volume.open_files(), 0);
     assert_eq!(partition.status().log_end, Offset::new(1), "it still says how far it got");
-    assert_eq!(partition.publish_and_wait("b", AckPolicy::All).await.unwrap_err(), PublishError::Closed);
     let refused = partition.subscribe(StartPosition::Earliest, StopPosition::OnCancel, false).await;
     assert_eq!(refused.unwrap_err(), SubscribeError::Paused);
 
     partition.resume().await;
     assert_eq!(partition.publish_and_wait("b", AckPolicy::All).await.unwrap().offset, Offset::new(1));
     assert_eq!(partition.status().state, RunState::Open);
+}
+
+#[tokio::test]
+async fn publishes_to_a_paused_partition_wait_for_its_resumption_or_are_refused_together() {
+    let partition = Node::in_memory().open(0);
+    partition.pause().await;
+    let refused = [(); 2].map(|()| partition.post_publish("a", AckPolicy::All, -1));
+    partition.refuse_held(&PublishError::NotLeader);
+    for refused in refused {
+        assert_eq!(refused.await.unwrap().unwrap_err(), PublishError::NotLeader);
+    }
+    let kept = [(); 2].map(|()| partition.post_publish("b", AckPolicy::All, -1));
+    partition.resume().await;
+    for (index, kept) in kept.into_iter().enumerate() {
+        assert_eq!(kept.await.unwrap().unwrap().offset, Offset::new(index as u64));
+    }
 }
 
 #[tokio::test]

@@ -5,10 +5,10 @@ use std::time::Duration;
 use liftbridge_commitlog::{FaultyVolume, MemoryVolume, Volume};
 use liftbridge_types::{AckPolicy, Offset};
 
-use crate::errors::{SubscribeError, SubscriptionEnd};
-use crate::partition::Partition;
-use crate::partition::host::CONCURRENT_READS_MAX;
+use crate::errors::{GoOn, SubscribeError, SubscriptionEnd};
+use crate::partition::host::{CONCURRENT_READS_MAX, LARGE_CHUNKS_MAX};
 use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
+use crate::partition::{Partition, READ_BYTES_MODEST};
 use crate::requests::{StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
@@ -221,6 +221,37 @@ async fn there_are_never_more_subscriptions_than_the_limit() {
 }
 
 #[tokio::test]
+async fn subscribers_beyond_those_with_large_chunks_read_little_by_little() {
+    let node = Node::new(Arc::new(MemoryVolume::new()), |config| config.batch_messages_max = 1);
+    let partition = node.open(0);
+    let value = "x".repeat(READ_BYTES_MODEST / 2);
+    for _ in 0..8 {
+        partition.publish_and_wait(&value, AckPolicy::All).await.unwrap();
+    }
+    let mut slow = Vec::new();
+    for _ in 0..LARGE_CHUNKS_MAX {
+        let mut subscription = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+        assert_eq!(subscription.next().await.unwrap().len(), 8);
+        slow.push(subscription);
+    }
+    let mut modest = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert!(modest.next().await.unwrap().len() < 8, "the others hold what there is to hold");
+    drop(slow.pop());
+    let mut another = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+    assert_eq!(another.next().await.unwrap().len(), 8);
+    assert_eq!(drain_some(&mut modest, 7).await, [1, 2, 3, 4, 5, 6, 7], "slower, and nothing is left out");
+}
+
+/// The offsets of the next deliveries, up to `count` of them or more.
+async fn drain_some(subscription: &mut Subscription, count: usize) -> Vec<u64> {
+    let mut offsets = Vec::new();
+    while offsets.len() < count {
+        offsets.extend(subscription.next().await.unwrap().iter().map(|record| record.offset.get()));
+    }
+    offsets
+}
+
+#[tokio::test]
 async fn damage_ends_with_its_place_and_everything_else_is_served() {
     let volume = FaultyVolume::new(3);
     let node = Node::new(Arc::new(volume.clone()) as Arc<dyn Volume>, |config| config.batch_messages_max = 1);
@@ -236,19 +267,19 @@ async fn damage_ends_with_its_place_and_everything_else_is_served() {
 
     let (offsets, end) = drain(partition.read(StartPosition::Earliest, StopPosition::OnCancel).await).await;
     assert_eq!(offsets, [0, 1]);
-    let expected = |resume_at| SubscriptionEnd::DataLoss {
+    let expected = |go_on| SubscriptionEnd::DataLoss {
         stream: "orders".to_owned(),
         partition: partition.route().partition,
         start: Offset::new(2),
         last: Offset::new(2),
-        resume_at: Offset::new(resume_at),
+        go_on,
     };
-    assert_eq!(end, expected(3));
+    assert_eq!(end, expected(GoOn::Upward(Offset::new(3))));
     let rest = drain(partition.read(StartPosition::Offset(3), StopPosition::Latest).await).await;
     assert_eq!(rest, (vec![3, 4, 5], SubscriptionEnd::StopReached));
 
     let reverse = partition.subscribe(StartPosition::Latest, StopPosition::OnCancel, true).await.unwrap();
-    assert_eq!(drain(reverse).await, (vec![5, 4, 3], expected(1)));
+    assert_eq!(drain(reverse).await, (vec![5, 4, 3], expected(GoOn::Downward(Offset::new(1)))));
     let reverse = partition.subscribe(StartPosition::Offset(1), StopPosition::OnCancel, true).await.unwrap();
     assert_eq!(drain(reverse).await, (vec![1, 0], SubscriptionEnd::StopReached));
     partition.publish_and_wait("still writable", AckPolicy::All).await.unwrap();

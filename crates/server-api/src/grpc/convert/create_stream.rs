@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use liftbridge_broker::{CreateStream, ReplicationFactor};
 use liftbridge_proto::api::{CreateStreamRequest, NullableBool, NullableInt32, NullableInt64};
-use liftbridge_types::{InvalidSetting, SettingOverrides, StreamName, Subject};
+use liftbridge_types::{InvalidSetting, NAME_BYTES_MAX, SettingOverrides, StreamName, Subject};
 
 use super::InvalidRequest;
 
@@ -16,8 +16,17 @@ pub(crate) fn create_stream(wire: CreateStreamRequest) -> Result<CreateStream, I
         partitions: partitions(wire.partitions)?,
         replication_factor: replication_factor(wire.replication_factor)?,
         overrides: overrides(&wire)?,
-        group: Some(wire.group).filter(|group| !group.is_empty()),
+        group: group(wire.group)?,
     })
+}
+
+/// Any text is a group, and an empty one is none. Only its length has a bound, that of names.
+fn group(wire: String) -> Result<Option<String>, InvalidRequest> {
+    match wire.len() {
+        0 => Ok(None),
+        1..=NAME_BYTES_MAX => Ok(Some(wire)),
+        bytes => Err(InvalidRequest::Group { bytes }),
+    }
 }
 
 fn partitions(wire: i32) -> Result<u32, InvalidRequest> {
@@ -104,6 +113,14 @@ mod tests {
         check_refused(|wire| (wire.subject, wire.partitions) = ("a..b".to_owned(), -1), "Subject is invalid");
         check_refused(|wire| (wire.partitions, wire.replication_factor) = (-1, -2), "Invalid partitions -1");
         check_refused(|wire| wire.replication_factor = -2, "Invalid replicationFactor -2");
+    }
+
+    #[test]
+    fn a_group_has_the_length_of_a_name() {
+        let stream = create_stream(CreateStreamRequest { group: "any text".to_owned(), ..request() }).unwrap();
+        assert_eq!(stream.group.as_deref(), Some("any text"));
+        assert!(create_stream(CreateStreamRequest { group: "g".repeat(200), ..request() }).is_ok());
+        check_refused(|wire| wire.group = "g".repeat(201), "Group is 201 bytes long, the limit is 200");
     }
 
     #[test]

@@ -1,3 +1,4 @@
+use liftbridge_broker::GoOn;
 use liftbridge_proto::api::publish_async_error::Code as AsyncCode;
 use liftbridge_types::{Offset, PartitionId};
 
@@ -70,6 +71,9 @@ fn a_message_that_was_not_stored_says_why() {
     let large = PublishError::TooLarge { bytes: 2, limit: 1 };
     check(large, Code::InvalidArgument, "message exceeds max replication size");
     let full = "disk is full: free space on the volume of the data directory, then publish again";
+    let alone = PublishError::TooFewInSync { in_sync_count: 1, minimum: 2 };
+    let alone_text = "1 replicas are in sync, `ALL` needs 2: publish again when there are more";
+    check(alone, Code::Unavailable, alone_text);
     check(PublishError::DiskFull, Code::ResourceExhausted, full);
     let failed_text = "Failed to resume stream: metadata log failed: disk gone";
     check(PublishError::Resume(failed()), Code::Internal, failed_text);
@@ -107,19 +111,20 @@ fn every_normal_end_of_a_subscription_is_resource_exhausted() {
 }
 
 #[test]
-fn damage_names_stream_partition_and_offsets() {
-    let end = SubscriptionEnd::DataLoss {
-        stream: "foo".to_owned(),
-        partition: one(),
-        start: Offset::new(5),
-        last: Offset::new(9),
-        resume_at: Offset::new(10),
-    };
-    let status = subscription_end(&end);
-    assert_eq!(status.code(), Code::DataLoss);
-    for part in ["foo", "partition 1", "5 to 9", "offset 10"] {
-        assert!(status.message().contains(part), "{part} in {status}");
+fn damage_names_stream_partition_and_offsets_and_the_way_on() {
+    #[track_caller]
+    fn check(go_on: GoOn, way_on: &str) {
+        let (stream, partition) = ("foo".to_owned(), one());
+        let (start, last) = (Offset::new(5), Offset::new(9));
+        let status = subscription_end(&SubscriptionEnd::DataLoss { stream, partition, start, last, go_on });
+        assert_eq!(status.code(), Code::DataLoss);
+        for part in ["foo", "partition 1", "5 to 9", way_on] {
+            assert!(status.message().contains(part), "{part} in {status}");
+        }
     }
+    check(GoOn::Upward(Offset::new(10)), "subscribe from offset 10 to go on");
+    check(GoOn::Downward(Offset::new(4)), "subscribe in reverse from offset 4 to go on");
+    check(GoOn::Nowhere, "nothing is left to read below them");
 }
 
 #[test]
@@ -131,6 +136,10 @@ fn a_subscription_that_cannot_begin_says_why() {
     check(SubscribeError::Empty, Code::ResourceExhausted, "Stream is empty");
     let stop = SubscribeError::StopBeforeStart { stop: 1, start: 2 };
     check(stop, Code::InvalidArgument, "Stop offset is before start offset: 1 < 2");
+    let stop = SubscribeError::StopAfterStart { stop: 2, start: 1 };
+    check(stop, Code::InvalidArgument, "Stop offset is after start offset of a reverse subscription: 2 > 1");
+    let stop = SubscribeError::StopNegative { stop: -2 };
+    check(stop, Code::InvalidArgument, "Stop offset is before the beginning of the log: -2");
     let beginning = "Failed to lookup offset for timestamp: timestamp is before the beginning of the log";
     check(SubscribeError::BeforeBeginning, Code::Internal, beginning);
     let resume = "Failed to resume stream: no known metadata leader";

@@ -3,11 +3,12 @@
 //! Owns how damage is stepped over. Never decides what damage means: recovery and readers do.
 //!
 //! After a batch that does not verify, the next one is looked for where the damaged one's header says it ends (a header
-//! that does not verify is most often right about that, and a batch at that very place is no accident); else by searching for the next magic. A candidate only counts when its checksums verify, it
-//! continues the offsets and epochs seen so far within what one segment can span, and what follows it is the end of the
-//! file or another header: bytes that merely look like a batch inside somebody's value do not chain. (Whoever builds a
-//! whole chain of batches into a value can still mislead a search, if the header of the very batch around it rots. A
-//! tear cannot be used that way: see [`crate::segment_walk`].)
+//! that does not verify is most often right about that, and a batch at that very place is no accident); else by searching
+//! for the next magic. A candidate only counts when its checksums verify and it continues the offsets and epochs seen so
+//! far within what one segment can span. One found by searching is believed at once when the end of the file or another
+//! header follows it: bytes that merely look like a batch inside somebody's value do not chain. One that chains to nothing
+//! is believed if the search finds nothing better. (Whoever builds a whole chain of batches into a value can still mislead
+//! a search, if the header of the very batch around it rots. A tear cannot be used that way: see [`crate::segment_walk`].)
 
 use bytes::Bytes;
 use liftbridge_types::{LeaderEpoch, Offset};
@@ -159,8 +160,7 @@ impl<'a> BatchScanner<'a> {
 
     fn find_resume(&mut self, damaged: u64) -> Result<Option<(u64, Offset)>, LogError> {
         let length = BatchHeader::unverified_length(&self.bytes_at(damaged, HEADER_BYTES as u64)?);
-        let next = damaged + length.map_or(0, u64::from);
-        if next > damaged
+        if let Some(next) = length.map(|length| damaged + u64::from(length))
             && let Some(candidate) = self.candidate_at(next)?
         {
             return Ok(Some((next, candidate.base)));

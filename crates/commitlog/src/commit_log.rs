@@ -26,6 +26,7 @@ use crate::reader::LogView;
 use crate::recovery::{RecoveryReport, recover};
 use crate::segment::Segment;
 use crate::shared::Shared;
+use crate::small_file;
 use crate::storage::{Storage, StorageFile};
 
 /// The appending side of a log. There is one per directory; readers come from [`CommitLog::view`].
@@ -187,7 +188,7 @@ impl CommitLog {
     }
 
     fn sync_directory(&mut self) -> Result<(), AppendError> {
-        self.storage().sync_directory().map_err(|e| self.fail(LogError::new("sync", ".", e)))?;
+        small_file::sync_directory(self.storage()).map_err(|e| self.fail(e))?;
         self.names_durable = true;
         Ok(())
     }

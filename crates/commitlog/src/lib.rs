@@ -52,6 +52,8 @@ mod small_file;
 mod storage;
 mod sync_policy;
 mod tail;
+#[cfg(test)]
+mod testing;
 mod time_lookup;
 
 pub use batch::{

@@ -23,7 +23,7 @@
 //! | `E1` | a missing or garbled table of leader epochs | rebuilt from the batch headers |
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -135,7 +135,7 @@ impl Recovery<'_> {
             return Ok(files);
         }
         // The checkpoint that says so may not be durable yet, and without it a crash would bring back some of them.
-        self.sync_directory()?;
+        small_file::sync_directory(self.storage)?;
         let mut names = Vec::new();
         for file in files.drain(..released) {
             for name in [file_names::log(file.base), file_names::index(file.base)] {
@@ -268,11 +268,7 @@ impl Recovery<'_> {
         }
         file.sync().map_err(|e| LogError::new("sync", name, e))?;
         // Its name too: an earlier life may have failed to, and what is appended from now on must not go with it.
-        self.sync_directory()
-    }
-
-    fn sync_directory(&self) -> Result<(), LogError> {
-        self.storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))
+        small_file::sync_directory(self.storage)
     }
 
     fn walk(&self, plan: &WalkPlan<'_>) -> Result<Walked, OpenError> {
@@ -322,7 +318,7 @@ impl Recovery<'_> {
             }
             let begun = Segment::empty(durable_once);
             begun.create_file(self.storage)?;
-            self.sync_directory()?;
+            small_file::sync_directory(self.storage)?;
             segments.push(Arc::new(begun));
         }
         let log_start = segments.first().map_or(log_end, |segment| segment.base());

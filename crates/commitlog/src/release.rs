@@ -25,7 +25,7 @@ pub(crate) fn remove_found(storage: &dyn Storage, released: &[String]) -> Result
     if released.is_empty() {
         return Ok(());
     }
-    storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))?;
+    small_file::sync_directory(storage)?;
     for name in released {
         small_file::remove(storage, name)?;
     }

@@ -43,6 +43,11 @@ pub(crate) fn remove(storage: &dyn Storage, name: &str) -> Result<(), LogError> 
     }
 }
 
+/// Makes durable which files there are and what they are called.
+pub(crate) fn sync_directory(storage: &dyn Storage) -> Result<(), LogError> {
+    storage.sync_directory().map_err(|e| LogError::new("sync", ".", e))
+}
+
 /// Reads `name` whole; `None` when there is no such file or it is larger than `bytes_max` and so cannot be one of ours.
 pub(crate) fn read(storage: &dyn Storage, name: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, LogError> {
     let file = match storage.open(name) {

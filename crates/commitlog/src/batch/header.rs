@@ -27,6 +27,8 @@
 //!
 //! Little-endian. Bytes 0..40 are set by the leader.
 
+use std::ops::{Range, RangeInclusive};
+
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
 use crate::batch::BatchError;
@@ -45,7 +47,9 @@ pub const FORMAT_VERSION: u8 = 1;
 /// The length of a batch without records.
 const HEADER_BYTES_U32: u32 = 68;
 /// Where in the header the length is.
-const LENGTH_AT: usize = 32;
+const LENGTH_AT: Range<usize> = 32..36;
+/// The lengths a batch can have.
+const LENGTHS: RangeInclusive<u32> = HEADER_BYTES_U32..=BATCH_BYTES_MAX;
 /// What every batch begins with. Persisted, never reuse.
 pub(crate) const MAGIC: [u8; 4] = [b'L', b'B', b'B', FORMAT_VERSION];
 
@@ -95,7 +99,7 @@ impl LeaderPart {
         let leader_epoch = LeaderEpoch::new(read(cursor.u64())?);
         let append_time = Timestamp::from_nanos(read(cursor.i64())?);
         let bytes = read(cursor.u32())?;
-        if !(HEADER_BYTES_U32..=BATCH_BYTES_MAX).contains(&bytes) {
+        if !LENGTHS.contains(&bytes) {
             return Err(BatchError::Field { field: "length", value: u64::from(bytes) });
         }
         let stable_end = match read(cursor.u32())? {
@@ -114,7 +118,7 @@ impl LeaderPart {
         part[8..16].copy_from_slice(&self.base_offset.get().to_le_bytes());
         part[16..24].copy_from_slice(&self.leader_epoch.get().to_le_bytes());
         part[24..32].copy_from_slice(&self.append_time.as_nanos().to_le_bytes());
-        part[32..36].copy_from_slice(&self.bytes.to_le_bytes());
+        part[LENGTH_AT].copy_from_slice(&self.bytes.to_le_bytes());
         part[36..40].copy_from_slice(&span.unwrap_or(SPAN_UNKNOWN).to_le_bytes());
         part[..4].copy_from_slice(&MAGIC);
         let crc = leader_crc(&part);
@@ -177,8 +181,8 @@ impl BatchHeader {
     /// How long the batch at the start of `bytes` claims to be, whether or not its checksums are right; `None` where no batch
     /// can be so long. Only a hint where to look.
     pub(crate) fn unverified_length(bytes: &[u8]) -> Option<u32> {
-        let length = bytes.get(LENGTH_AT..)?.first_chunk().copied().map(u32::from_le_bytes)?;
-        (HEADER_BYTES_U32..=BATCH_BYTES_MAX).contains(&length).then_some(length)
+        let length = bytes.get(LENGTH_AT)?.first_chunk().copied().map(u32::from_le_bytes)?;
+        LENGTHS.contains(&length).then_some(length)
     }
 
     /// The offset after the batch's last record.

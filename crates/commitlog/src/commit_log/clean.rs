@@ -1,7 +1,5 @@
 //! Letting go of old segments in two phases. Owns the order of the steps; [`crate::retention`] decides which go.
 
-use std::io;
-
 use liftbridge_types::{Offset, Timestamp};
 
 use super::CommitLog;
@@ -11,6 +9,7 @@ use crate::release::release;
 use crate::retention::{SegmentFacts, releasable};
 use crate::segment::Segment;
 use crate::shared::Segments;
+use crate::small_file;
 
 impl CommitLog {
     /// Rolls the active segment if it is due by age, then lets go of whole sealed segments beyond the retention limits, none
@@ -74,12 +73,8 @@ impl CommitLog {
     pub fn remove_released(&mut self) -> Result<usize, LogError> {
         let mut removed = 0;
         while let Some(name) = self.released.last() {
-            match self.storage().remove(name) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                    return Err(LogError::new("remove", name, error));
-                }
-                _ => removed += 1,
-            }
+            small_file::remove(self.storage(), name)?;
+            removed += 1;
             self.released.pop();
         }
         Ok(removed)

@@ -1,23 +1,21 @@
-//! Every case of the recovery table, by its label, and seeded crashes against a model.
+//! Every case of the recovery table, by its label.
 
-use std::collections::BTreeMap;
+mod crash_histories;
+mod rot;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
-use proptest::prelude::*;
 
-use crate::batch::{Batch, BatchBuilder};
+use crate::batch::BatchBuilder;
 use crate::commit_log::CommitLog;
-use crate::error::{OpenError, ReadError};
+use crate::error::OpenError;
 use crate::file_names;
 use crate::options::LogOptions;
 use crate::recovery::RecoveryReport;
 use crate::storage::{FaultyVolume, MemoryVolume, Storage, Volume};
-
-pub(crate) fn options() -> LogOptions {
-    LogOptions { segment_bytes_max: 1000, index_interval_bytes: 200, tail_bytes_max: 0, ..LogOptions::default() }
-}
+use crate::testing::{append, append_synced, options, survey};
 
 /// A log of 40 synced records, one batch and one sync each, about 9 to a segment; never parked.
 fn crashed() -> Arc<dyn Storage> {
@@ -27,63 +25,8 @@ fn crashed() -> Arc<dyn Storage> {
     storage
 }
 
-pub(crate) fn append_synced(log: &mut CommitLog, count: u64) {
-    for _ in 0..count {
-        append(log, 1);
-        log.sync().unwrap();
-    }
-}
-
-pub(crate) fn append(log: &mut CommitLog, epoch: u64) {
-    let value = format!("value {:020}", log.log_end());
-    let mut builder = BatchBuilder::new();
-    builder.push(None, value.as_bytes(), &[]).unwrap();
-    let _ = log.append(&mut builder, LeaderEpoch::new(epoch), Timestamp::EPOCH);
-}
-
 fn open(storage: &Arc<dyn Storage>) -> (CommitLog, RecoveryReport) {
     CommitLog::open(storage.clone(), options()).unwrap()
-}
-
-/// Offsets that can be read, and those reported as damaged, by both readers.
-pub(crate) fn survey(log: &CommitLog) -> (Vec<u64>, Vec<u64>) {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    let mut reader = log.view().reader(Offset::ZERO);
-    loop {
-        match reader.read(Offset::MAX, 300) {
-            Ok(batches) if batches.is_empty() => break,
-            Ok(batches) => good.extend(batches.iter().flat_map(values)),
-            Err(ReadError::Damaged { offsets, .. }) => bad.extend(offsets.start.get()..offsets.end.get()),
-            Err(other) => panic!("{other}"),
-        }
-    }
-    assert_eq!(survey_reverse(log), (good.clone(), bad.clone()), "both readers agree");
-    (good, bad)
-}
-
-fn survey_reverse(log: &CommitLog) -> (Vec<u64>, Vec<u64>) {
-    let (mut good, mut bad) = (Vec::new(), Vec::new());
-    let mut reader = log.view().reverse_reader(Offset::MAX);
-    loop {
-        match reader.read(300) {
-            Ok(batches) if batches.is_empty() => break,
-            Ok(batches) => good.extend(batches.iter().flat_map(values)),
-            Err(ReadError::Damaged { offsets, .. }) => bad.extend(offsets.start.get()..offsets.end.get()),
-            Err(other) => panic!("{other}"),
-        }
-    }
-    good.sort_unstable();
-    bad.sort_unstable();
-    (good, bad)
-}
-
-fn values(batch: &Batch) -> Vec<u64> {
-    let offsets = batch.records().map(|record| {
-        let record = record.unwrap();
-        assert_eq!(record.value, format!("value {:020}", record.offset));
-        record.offset.get()
-    });
-    offsets.collect()
 }
 
 fn newest_log(storage: &Arc<dyn Storage>) -> String {
@@ -129,8 +72,9 @@ fn every_case_has_its_label_in_code_docs_and_tests() {
     for row in rows {
         assert!(docs.contains(&format!("| `{row}")), "docs/log-format.md lacks | `{row}");
         let label = row.split('`').next().unwrap().to_lowercase();
-        let tests = include_str!("tests.rs").lines().filter(|line| line.starts_with("fn "));
-        assert!(tests.clone().any(|test| test.contains(&format!("{label}_"))), "no test of `{label}`");
+        let tests = include_str!("tests.rs").lines().chain(include_str!("tests/rot.rs").lines());
+        let mut tests = tests.filter(|line| line.starts_with("fn "));
+        assert!(tests.any(|test| test.contains(&format!("{label}_"))), "no test of `{label}`");
     }
 }
 
@@ -401,135 +345,6 @@ fn a4_a_zeroed_tail_is_cut() {
     assert_eq!(survey(&log), ((0..40).collect(), vec![]));
 }
 
-/// Flips every bit of one batch in turn, in a sealed and in the newest segment: only that batch is lost, it stays in
-/// place, and everything else serves.
-#[test]
-fn a5_rot_is_kept_reported_and_served_around() {
-    for name in [file_names::log(Offset::ZERO), newest_log(&crashed())] {
-        let base = file_names::parse_log(&name).unwrap().get();
-        let clean = crashed();
-        let batch = {
-            let (log, _) = open(&clean);
-            log.view().reader(Offset::new(base)).read(Offset::MAX, 1).unwrap()[0].bytes().len()
-        };
-        for bit in (0..batch * 8).step_by(3) {
-            let storage = crashed();
-            change(&storage, &name, |bytes| bytes[batch + bit / 8] ^= 1 << (bit % 8));
-            let before = bytes_of(&storage, &name);
-            let (log, _) = open(&storage);
-            let (good, bad) = survey(&log);
-            assert_eq!(bad, [base + 1], "bit {bit} of the second batch of {name}");
-            assert_eq!(good.len(), 39);
-            assert_eq!(bytes_of(&storage, &name), before, "nothing is deleted");
-        }
-    }
-}
-
-#[test]
-fn a5_rot_of_the_last_batch_is_told_from_a_torn_write_by_the_checkpoint() {
-    let storage = crashed();
-    open(&storage).0.checkpoint(Offset::new(40)).unwrap();
-    let newest = newest_log(&storage);
-    change(&storage, &newest, |bytes| {
-        let last = bytes.len() - 1;
-        bytes[last] ^= 1;
-    });
-    let (mut log, report) = open(&storage);
-    assert_eq!(report.bytes_cut, 0);
-    append_synced(&mut log, 2);
-    assert_eq!(survey(&log), ((0..39).chain(40..42).collect(), vec![39]));
-}
-
-/// The good batch between the rot and the tear is all the proof there is that what rotted was durable.
-#[test]
-fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {
-    let storage = MemoryVolume::default().directory("log");
-    let (mut log, _) =
-        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
-    append_synced(&mut log, 10);
-    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
-    append(&mut log, 1);
-    drop(log);
-    let batch = synced_bytes / 10;
-    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
-        bytes[synced_bytes - 2 * batch + 12] ^= 1;
-        let torn = bytes.len() - 5;
-        bytes.truncate(torn);
-    });
-    let (log, _) = open(&storage);
-    assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
-}
-
-/// Where the next batch begins is known though the damaged header does not verify, and that the batch is followed by
-/// nothing good does not matter then.
-#[test]
-fn a5_a_good_batch_between_rot_and_a_tear_is_served() {
-    let storage = MemoryVolume::default().directory("log");
-    let (mut log, _) =
-        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
-    append_synced(&mut log, 10);
-    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
-    append(&mut log, 1);
-    append(&mut log, 1);
-    drop(log);
-    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
-        bytes[synced_bytes - 2 * (synced_bytes / 10) + 12] ^= 1;
-        bytes[synced_bytes + 12] ^= 1;
-    });
-    let (log, _) = open(&storage);
-    assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
-}
-
-/// The checkpoint tells where what had been durable ends, so the rot before it does not make rot of the tear behind it.
-#[test]
-fn a5_a_tear_right_behind_rot_is_cut_though_a_good_batch_follows() {
-    let storage = MemoryVolume::default().directory("log");
-    let (mut log, _) =
-        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
-    append_synced(&mut log, 10);
-    log.checkpoint(Offset::new(10)).unwrap();
-    let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
-    append(&mut log, 1);
-    append(&mut log, 1);
-    drop(log);
-    change(&storage, &file_names::log(Offset::ZERO), |bytes| {
-        bytes[synced_bytes - 1] ^= 1;
-        bytes[synced_bytes + 10] ^= 1;
-    });
-    storage.remove(&file_names::index(Offset::ZERO)).unwrap();
-    let (mut log, report) = open(&storage);
-    assert!(report.bytes_cut > 0, "{report:?}");
-    append_synced(&mut log, 2);
-    assert_eq!(survey(&log), ((0..9).chain(10..12).collect(), vec![9]));
-    assert_eq!(survey(&open(&storage).0), ((0..9).chain(10..12).collect(), vec![9]));
-}
-
-/// A value that is itself the bytes of a later batch must not be taken for one when the batch around it is damaged.
-#[test]
-fn a5_a_batch_inside_a_value_is_not_mistaken_for_the_next_one() {
-    let donor = crashed();
-    let inner = open(&donor).0.view().reader(Offset::new(5)).read(Offset::MAX, 1).unwrap()[0].bytes().clone();
-    let storage = MemoryVolume::default().directory("log");
-    let (mut log, _) =
-        CommitLog::open(storage.clone(), LogOptions { segment_bytes_max: 1 << 20, ..options() }).unwrap();
-    append_synced(&mut log, 2);
-    let mut builder = BatchBuilder::new();
-    builder.push(None, &inner, &[]).unwrap();
-    log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).unwrap();
-    log.sync().unwrap();
-    append_synced(&mut log, 4);
-    let view = log.view();
-    let outer = view.reader(Offset::new(2)).read(Offset::new(3), 1).unwrap()[0].bytes().len();
-    let before: usize =
-        view.reader(Offset::ZERO).read(Offset::new(2), 1 << 20).unwrap().iter().map(|b| b.bytes().len()).sum();
-    assert!(outer > inner.len());
-    drop(log);
-    // Its header does not verify, so the next batch has to be searched for.
-    change(&storage, &file_names::log(Offset::ZERO), |bytes| bytes[before + 10] ^= 1);
-    let (log, _) = open(&storage);
-    assert_eq!(survey(&log), (vec![0, 1, 3, 4, 5, 6], vec![2]));
-}
-
 #[test]
 fn e1_the_table_of_epochs_is_rebuilt_from_the_batches() {
     let storage = MemoryVolume::default().directory("log");
@@ -583,147 +398,5 @@ fn e1_no_crash_loses_an_epoch_of_what_was_checkpointed() {
         volume.crash();
         let (log, _) = CommitLog::open(volume.directory("log"), options()).unwrap();
         assert_eq!((log.log_end(), log.leader_epochs().len()), (Offset::new(2), 2), "seed {seed}");
-    }
-}
-
-/// What a log must still hold after a crash: every record by offset, and how far it was durable.
-#[derive(Default)]
-struct Model {
-    records: BTreeMap<u64, Vec<u8>>,
-    /// What failed appends may have left behind all the same: nobody was told that it is there.
-    maybe: Vec<(u64, Vec<u8>)>,
-    durable_end: u64,
-    log_start: u64,
-}
-
-/// Runs `steps` operations against a log on a volume that crashes and fails, checking it against a model.
-fn run(seed: u64, steps: &[(u8, u8)]) {
-    let volume = FaultyVolume::new(seed);
-    let mut model = Model::default();
-    let mut log = reopen(&volume);
-    for (serial, (action, amount)) in steps.iter().enumerate() {
-        match action % 16 {
-            0..=6 => append_modelled(&mut log, &mut model, serial, *amount),
-            7..=9 => {
-                if let Ok(end) = log.sync() {
-                    model.durable_end = end.get();
-                }
-            }
-            10 => {
-                let _ = log.checkpoint(Offset::new(model.durable_end));
-            }
-            11 => {
-                let _ = log.park(Offset::new(model.durable_end));
-            }
-            12 => truncate_modelled(&mut log, &mut model, *amount),
-            13 => clean_modelled(&mut log, &mut model),
-            14 => volume.fail_operation(u64::from(*amount % 12), std::io::ErrorKind::Other),
-            _ => {
-                drop(log);
-                volume.crash();
-                log = reopen(&volume);
-                check_against(&log, &mut model);
-            }
-        }
-    }
-    drop(log);
-    volume.crash();
-    check_against(&reopen(&volume), &mut model);
-}
-
-fn reopen(volume: &FaultyVolume) -> CommitLog {
-    let retention = crate::options::RetentionLimits { messages: Some(30), ..Default::default() };
-    let options = LogOptions { segment_bytes_max: 700, retention, ..options() };
-    loop {
-        // A planned fault may hit the opening itself; the next try finds the medium as that left it.
-        if let Ok((log, report)) = CommitLog::open(volume.directory("log"), options) {
-            assert_eq!(report.damaged, [], "nothing durable is ever lost");
-            return log;
-        }
-    }
-}
-
-fn append_modelled(log: &mut CommitLog, model: &mut Model, serial: usize, amount: u8) {
-    let mut builder = BatchBuilder::new();
-    let values: Vec<Vec<u8>> =
-        (0..=amount % 4).map(|n| format!("{serial}-{n}").repeat(1 + usize::from(amount) / 8).into()).collect();
-    for value in &values {
-        builder.push(None, value, &[]).unwrap();
-    }
-    let base = log.log_end().get();
-    if log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).is_err() {
-        model.maybe.extend((base..).zip(values));
-    } else {
-        model.records.retain(|offset, _| *offset < base);
-        model.records.extend((base..).zip(values));
-        // Rolling synced what was before it.
-        model.durable_end = model.durable_end.max(log.durable_end().get());
-    }
-}
-
-fn truncate_modelled(log: &mut CommitLog, model: &mut Model, amount: u8) {
-    let end = log.log_end().get().saturating_sub(u64::from(amount % 6)).max(log.log_start().get());
-    let intact = log.truncate(Offset::new(end)).is_ok();
-    model.durable_end = model.durable_end.min(end);
-    if intact {
-        model.records.retain(|offset, _| *offset < end);
-        model.durable_end = model.durable_end.max(log.durable_end().get());
-    }
-}
-
-fn clean_modelled(log: &mut CommitLog, model: &mut Model) {
-    if log.clean(Timestamp::EPOCH, Offset::new(model.durable_end)).is_err() {
-        // What it had announced before it failed goes with the next open.
-        model.log_start = model.durable_end;
-    }
-    model.log_start = model.log_start.max(log.log_start().get());
-    let _ = log.remove_released();
-    model.durable_end = model.durable_end.max(log.durable_end().get());
-}
-
-/// Everything durable is there, in place, once and unchanged; what else is there is what was appended.
-fn check_against(log: &CommitLog, model: &mut Model) {
-    assert!(
-        log.log_end().get() >= model.durable_end,
-        "log ends at {}, {} was durable",
-        log.log_end(),
-        model.durable_end
-    );
-    assert!(log.log_start().get() <= model.log_start);
-    let mut reader = log.view().reader(Offset::ZERO);
-    let mut expected = log.log_start().get();
-    loop {
-        let batches = match reader.read(Offset::MAX, 500) {
-            // A planned fault hit this read; a reader that is asked again goes on where it was.
-            Err(ReadError::Storage(_)) => continue,
-            other => other.unwrap(),
-        };
-        if batches.is_empty() {
-            break;
-        }
-        for record in batches.iter().flat_map(|batch| batch.records()) {
-            let record = record.unwrap();
-            assert_eq!(record.offset.get(), expected, "offsets are dense");
-            let value = record.value.to_vec();
-            if model.maybe.contains(&(expected, value.clone())) && expected >= model.durable_end {
-                model.records.insert(expected, value.clone());
-            }
-            assert_eq!(Some(&value), model.records.get(&expected), "offset {expected}");
-            expected += 1;
-        }
-    }
-    assert_eq!(expected, log.log_end().get());
-    model.records.retain(|offset, _| *offset < expected);
-    model.maybe.clear();
-    model.durable_end = expected;
-    model.log_start = log.log_start().get();
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 600, ..ProptestConfig::default() })]
-
-    #[test]
-    fn no_crash_loses_what_was_durable(seed in any::<u64>(), steps in prop::collection::vec(any::<(u8, u8)>(), 1..120)) {
-        run(seed, &steps);
     }
 }

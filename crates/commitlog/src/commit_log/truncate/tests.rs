@@ -8,8 +8,8 @@ use crate::batch::BatchBuilder;
 use crate::commit_log::CommitLog;
 use crate::file_names;
 use crate::options::LogOptions;
-use crate::recovery::tests::{append, append_synced, options, survey};
 use crate::storage::{FaultyVolume, Volume};
+use crate::testing::{append, append_synced, options, survey};
 
 /// Records in each batch of [`check_cut`].
 const PER_BATCH: u64 = 3;

@@ -1,7 +1,8 @@
 //! One reader of one partition, as fast as it asks and never beyond what is committed.
 //!
-//! It holds at most one chunk of batches, a large one only while few others do. Near the end of the log that comes from memory; further back a blocking read of
-//! the segment files, of which there is a bounded number at once over the node, fetches it.
+//! It holds at most one chunk of batches, a large one only while few others do. Near the end of the log that comes from
+//! memory; further back a blocking read of the segment files, of which there is a bounded number at once over the node,
+//! fetches it.
 
 use std::ops::Range;
 use std::pin::pin;
@@ -27,8 +28,6 @@ pub struct Subscription {
     range: ReadRange,
     /// What was read and is not yet delivered.
     chunk: Option<Chunk>,
-    /// The right to a large chunk, from the read for one until it is delivered.
-    large_chunk: Option<OwnedSemaphorePermit>,
     /// The reader of the segment files, while it is in use: it keeps a file open.
     reader: Option<LogReader>,
     /// A read under way. Kept here and not in the future, so that dropping the future loses nothing.
@@ -42,6 +41,8 @@ pub struct Subscription {
 #[derive(Debug)]
 struct Reading {
     span: Range<Offset>,
+    /// The right to a large chunk.
+    large_chunk: Option<OwnedSemaphorePermit>,
     task: JoinHandle<(LogReader, Result<Vec<Batch>, ReadError>)>,
 }
 
@@ -93,7 +94,6 @@ impl Subscription {
             generation,
             range,
             chunk: None,
-            large_chunk: None,
             reader: None,
             reading: None,
             end: None,
@@ -123,7 +123,6 @@ impl Subscription {
                 }
                 Err(end) => {
                     self.chunk = None;
-                    self.large_chunk = None;
                     self.reader = None;
                     self.end = Some(end);
                 }
@@ -166,7 +165,6 @@ impl Subscription {
             Ok(delivery) => {
                 if delivery.is_empty() {
                     self.chunk = None;
-                    self.large_chunk = None;
                 }
                 Ok(delivery)
             }
@@ -177,11 +175,11 @@ impl Subscription {
     /// Fetches a chunk from memory, or begins to fetch one from the files. Cancel safe: the only wait is for the permit.
     async fn read(&mut self, span: Range<Offset>) -> Result<(), SubscriptionEnd> {
         let reverse = matches!(self.range, ReadRange::Reverse { .. });
-        self.large_chunk = self.large_chunk.take().or_else(|| self.partition.host().admit_large_chunk());
-        let bytes = if self.large_chunk.is_some() { READ_BYTES_TARGET } else { READ_BYTES_MODEST };
+        let large_chunk = self.partition.host().admit_large_chunk();
+        let bytes = if large_chunk.is_some() { READ_BYTES_TARGET } else { READ_BYTES_MODEST };
         if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, bytes) {
             self.reader = None;
-            return self.take_in(span, batches);
+            return self.take_in(span, batches, large_chunk);
         }
         self.partition.touch();
         let permit = self.partition.host().admit_read().await;
@@ -193,7 +191,7 @@ impl Subscription {
             let batches = reader.read(end, bytes);
             (reader, batches)
         });
-        self.reading = Some(Reading { span, task });
+        self.reading = Some(Reading { span, large_chunk, task });
         Ok(())
     }
 
@@ -201,23 +199,27 @@ impl Subscription {
     async fn finish_reading(&mut self) -> Result<(), SubscriptionEnd> {
         let Some(reading) = &mut self.reading else { return Ok(()) };
         let finished = (&mut reading.task).await;
-        let Some(Reading { span, .. }) = self.reading.take() else { return Ok(()) };
+        let Some(Reading { span, large_chunk, .. }) = self.reading.take() else { return Ok(()) };
         // The runtime is going down, or the read panicked.
         let (reader, batches) = finished.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
         self.reader = Some(reader);
         match batches {
-            Ok(batches) => self.take_in(span, batches),
+            Ok(batches) => self.take_in(span, batches, large_chunk),
             Err(error) => Err(self.why_unreadable(error)),
         }
     }
 
-    fn take_in(&mut self, span: Range<Offset>, batches: Vec<Batch>) -> Result<(), SubscriptionEnd> {
+    fn take_in(
+        &mut self,
+        span: Range<Offset>,
+        batches: Vec<Batch>,
+        large_chunk: Option<OwnedSemaphorePermit>,
+    ) -> Result<(), SubscriptionEnd> {
         if !batches.is_empty() {
             let reverse = matches!(self.range, ReadRange::Reverse { .. });
-            self.chunk = Some(Chunk::new(span, reverse, batches));
+            self.chunk = Some(Chunk::new(span, reverse, batches, large_chunk));
             return Ok(());
         }
-        self.large_chunk = None;
         if self.view.log_start() >= span.end {
             // Retention removed all of it. Downward that was the oldest record.
             self.range.pass(&span);

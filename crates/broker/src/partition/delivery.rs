@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use liftbridge_commitlog::{Batch, BatchError, Record, Records};
 use liftbridge_types::Offset;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::errors::{GoOn, SubscriptionEnd};
 use crate::partition::position::ReadRange;
@@ -97,6 +98,8 @@ pub(crate) struct Chunk {
     batches: VecDeque<Batch>,
     /// The batch that is being delivered: the offsets it spans and its records, in the order of delivery.
     current: Option<(Range<Offset>, Ordered)>,
+    /// The right to be large, where it was read with one.
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 /// The records of one batch, in the order of delivery.
@@ -125,9 +128,14 @@ impl Ordered {
 }
 
 impl Chunk {
-    /// What a read for `span` gave, in the order of delivery.
-    pub(crate) fn new(span: Range<Offset>, reverse: bool, batches: Vec<Batch>) -> Self {
-        Self { span, reverse, batches: batches.into(), current: None }
+    /// What a read for `span` gave, in the order of delivery, and the right to hold so much, given back with the chunk.
+    pub(crate) fn new(
+        span: Range<Offset>,
+        reverse: bool,
+        batches: Vec<Batch>,
+        permit: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        Self { span, reverse, batches: batches.into(), current: None, _permit: permit }
     }
 
     /// The next records; empty when the chunk is used up. The range passes each batch as its last record goes out.

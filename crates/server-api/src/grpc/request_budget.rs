@@ -62,8 +62,10 @@ impl ConnectionBudget {
         let before = self.held_bytes.fetch_add(bytes, Ordering::Relaxed);
         let after = before + bytes;
         let drawn = beyond_free(after) - beyond_free(before);
-        let server_held = self.server.held_bytes.fetch_add(drawn, Ordering::Relaxed) + drawn;
-        let within = after <= self.server.connection_bytes_max && (drawn == 0 || server_held <= self.server.bytes_max);
+        // Most messages are small: then no connection touches what all of them share.
+        let server_has_room =
+            drawn == 0 || self.server.held_bytes.fetch_add(drawn, Ordering::Relaxed) + drawn <= self.server.bytes_max;
+        let within = server_has_room && after <= self.server.connection_bytes_max;
         if !within {
             self.give_back(bytes);
         }
@@ -73,7 +75,9 @@ impl ConnectionBudget {
     fn give_back(&self, bytes: usize) {
         let before = self.held_bytes.fetch_sub(bytes, Ordering::Relaxed);
         let drawn = beyond_free(before) - beyond_free(before - bytes);
-        self.server.held_bytes.fetch_sub(drawn, Ordering::Relaxed);
+        if drawn > 0 {
+            self.server.held_bytes.fetch_sub(drawn, Ordering::Relaxed);
+        }
     }
 }
 

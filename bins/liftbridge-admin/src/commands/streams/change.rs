@@ -38,7 +38,8 @@ pub(crate) struct SetReadonlyArguments {
 #[derive(Debug, clap::Args)]
 struct PartitionArguments {
     /// Only these partitions; repeat it, or separate them by commas. Default: all.
-    #[arg(long = "partition", visible_alias = "partitions", value_parser = values::partition, value_delimiter = ',', value_name = "NUMBER")]
+    #[arg(long = "partition", visible_alias = "partitions", value_name = "NUMBER")]
+    #[arg(value_parser = values::partition, value_delimiter = ',')]
     numbers: Vec<PartitionId>,
 }
 

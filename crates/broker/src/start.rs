@@ -62,7 +62,8 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     });
     open_streams(&node, config.log_workers).await?;
     tokio::spawn(Follower::new(&node, applied, carried_out, unremoved).run());
-    let registration = RegisterBroker { id, host: config.advertised_host, port: config.advertised_port };
+    let (host, port) = (config.advertised_host, config.advertised_port);
+    let registration = RegisterBroker { id, host, port, member: None };
     let registered = node.agreement.reach(Command::RegisterBroker(registration)).await;
     registered.map_err(|error| StartError::Metadata { reason: error.to_string() })?;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");

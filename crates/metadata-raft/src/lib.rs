@@ -4,12 +4,15 @@
 //! that bring every server to the same answer ([`Metadata`]). It never knows message data, client protocols or tokio, and
 //! carries nothing out: what a decision changed is handed on as [`ClusterEvent`]s.
 
+mod apply;
 mod cluster_event;
 mod cluster_state;
 mod codec;
 mod command;
+mod failover;
 mod log_index;
 mod metadata;
+mod node_id;
 mod placement;
 mod proposal;
 mod raft_log;
@@ -23,19 +26,21 @@ mod state;
 #[cfg(test)]
 mod test_commands;
 
-pub use cluster_event::{Applied, ChangedPartitions, ClusterEvent, DeletedStream};
+pub use cluster_event::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, ReassignedPartitions};
 pub use cluster_state::{ClusterState, FEATURE_LEVEL};
 pub use codec::DecodeError;
 pub use command::{
-    Command, CreateStream, DeleteStream, PARTITIONS_PER_STREAM_MAX, PauseStream, RegisterBroker, ReplicaCount,
-    ResumeStream, SetReadonly,
+    BrokerLife, ChangeInSync, Command, CreateStream, DeleteStream, ElectUnclean, Member, MoveLeader,
+    PARTITIONS_PER_STREAM_MAX, PartitionName, PauseStream, RegisterBroker, RemoveBroker, ReplicaCount, ResumeStream,
+    SetReadonly,
 };
 pub use log_index::LogIndex;
 pub use metadata::{Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Recovery};
+pub use node_id::{DirectoryId, RaftId};
 pub use placement::Load;
 pub use proposal::{ProposalOutcome, ProposalReply, ProposeError, Unavailable};
 pub use raft_log::RaftLogError;
 pub use raft_storage::OpenMetadataError;
 pub use rejection::Rejection;
 pub use snapshot_store::SnapshotReadError;
-pub use state::{Broker, Brokers, ChangeTimes, Partition, Stream, Streams};
+pub use state::{Broker, Brokers, ChangeTimes, Node, Nodes, Partition, Stream, Streams};

@@ -6,6 +6,6 @@ mod membership;
 mod partitions;
 mod streams;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 pub(crate) use membership::MembershipChange;

@@ -1,6 +1,6 @@
 //! A small cluster to apply commands to.
 
-use liftbridge_types::{BrokerId, BrokerIncarnation};
+use liftbridge_types::BrokerId;
 
 use crate::cluster_event::ClusterEvent;
 use crate::cluster_state::ClusterState;
@@ -79,9 +79,5 @@ impl Cluster {
         let list = |ids: &[BrokerId]| ids.iter().map(BrokerId::as_str).collect::<Vec<_>>().join(" ");
         let leader = partition.leader.as_ref().map_or("-", BrokerId::as_str);
         assert_eq!(format!("{leader}: {} / {}", list(&partition.replicas), list(&partition.isr)), expected);
-    }
-
-    pub(crate) fn incarnation(&self, id: &str) -> BrokerIncarnation {
-        self.life(id).incarnation
     }
 }

@@ -61,15 +61,15 @@ enum LinkEnd {
 }
 
 impl Link {
-    /// A link to the peer at this address; it has no connection until it runs.
-    pub(crate) fn new(peer: BrokerId, address: String) -> Self {
+    /// A link to the peer at this address, until `ended`; it has no connection until it runs.
+    pub(crate) fn new(peer: BrokerId, address: String, ended: CancellationToken) -> Self {
         Self {
             peer,
             address: watch::Sender::new(address),
             outbox: Arc::new(Outbox::new(OUTBOX_BOUNDS)),
             current: ArcSwapOption::empty(),
             heard: Notify::new(),
-            ended: CancellationToken::new(),
+            ended,
         }
     }
 

@@ -34,6 +34,7 @@ impl Links {
 
     /// From now on these are the peers, each at its address: links are begun, moved and ended as it takes.
     pub(crate) fn set_peers(&self, peers: &BTreeMap<BrokerId, String>) {
+        let stopping = &self.dialer.lifetime.stopping;
         let mut links = self.links.write();
         links.retain(|peer, link| {
             let stays = peers.contains_key(peer);
@@ -46,7 +47,7 @@ impl Links {
             match links.get(peer) {
                 Some(link) => link.move_to(address),
                 None => {
-                    let link = Arc::new(Link::new(peer.clone(), address.clone()));
+                    let link = Arc::new(Link::new(peer.clone(), address.clone(), stopping.child_token()));
                     let running = Arc::clone(&link).run(self.dialer.clone(), Arc::clone(&self.pairs));
                     self.dialer.lifetime.tasks.spawn(running);
                     links.insert(peer.clone(), link);
@@ -80,13 +81,6 @@ impl Links {
     pub(crate) fn heard(&self, peer: &BrokerId) {
         if let Some(link) = self.links.read().get(peer) {
             link.heard();
-        }
-    }
-
-    /// Ends every link.
-    pub(crate) fn end(&self) {
-        for link in self.links.read().values() {
-            link.end();
         }
     }
 }

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 /// What happened between this server and a peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkEvent {
+pub(crate) enum LinkEvent {
     /// Messages get through in both directions. Whatever was said before may be lost.
     Up,
     /// They do not, in one direction at least.

@@ -14,6 +14,7 @@ mod follow_metadata;
 mod metrics;
 mod node;
 mod partition;
+mod peers;
 mod progress;
 mod publish;
 mod publish_reply;
@@ -34,6 +35,9 @@ pub use config::{BrokerConfig, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,
+};
+pub use peers::{
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerCall, PeerError, Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};
 pub use requests::{

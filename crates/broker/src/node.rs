@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use liftbridge_commitlog::Volume;
 use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Stream};
+use liftbridge_replication::{Assignment, BrokerLife};
 use liftbridge_types::{BrokerId, PartitionId, StreamSettings, Subject};
 
 use crate::agreement::Agreement;
@@ -81,14 +82,32 @@ impl Node {
         let handle = self.host.open(PartitionSpec {
             route: Arc::new(route),
             directory: directories::of_partition(stream.id, &stream.name, id),
-            leader_epoch: agreed.leader_epoch,
-            broker_id: self.id.clone(),
-            replicas: agreed.replicas.to_vec(),
+            stream_id: stream.id,
+            me: self.life_of(&self.id),
+            assignment: self.assignment(agreed),
             settings: settings.clone(),
             readonly: agreed.readonly,
             paused: agreed.paused,
         });
         LocalPartition::new(handle, agreed.readonly)
+    }
+
+    /// What was agreed about a partition, in the words of the replicas.
+    fn assignment(&self, agreed: &AgreedPartition) -> Assignment {
+        Assignment {
+            leader: agreed.leader.clone(),
+            leader_epoch: agreed.leader_epoch,
+            epoch: agreed.epoch,
+            replicas: agreed.replicas.iter().map(|id| self.life_of(id)).collect(),
+            in_sync: agreed.isr.to_vec(),
+            in_sync_min: None,
+        }
+    }
+
+    /// A broker in the life the metadata knows it in.
+    fn life_of(&self, id: &BrokerId) -> BrokerLife {
+        let incarnation = self.metadata.state().brokers().get(id).map(|broker| broker.incarnation);
+        BrokerLife { id: id.clone(), incarnation: incarnation.unwrap_or_default() }
     }
 }
 

@@ -29,8 +29,8 @@ mod upkeep;
 
 use std::sync::Arc;
 
-use liftbridge_replication::Assignment;
-use liftbridge_types::BrokerId;
+use liftbridge_replication::BrokerLife;
+use liftbridge_types::StreamId;
 use parking_lot::{Condvar, Mutex};
 
 use crate::partition::lifecycle::Core;
@@ -53,10 +53,10 @@ pub(crate) struct Partition {
     route: Arc<PartitionRoute>,
     /// Where on the volume its files are, or will be.
     directory: String,
-    /// This broker.
-    broker_id: BrokerId,
-    /// What was agreed about it. The minimum of in-sync replicas comes from the settings, which may change.
-    assignment: Assignment,
+    /// Its stream, in this life of the name.
+    stream_id: StreamId,
+    /// This broker, in this life of its process.
+    me: BrokerLife,
     board: Board,
     mailbox: Mutex<Mailbox>,
     /// Wakes the turn that waits for company, see [`Wake::Gathered`](mailbox::Wake::Gathered).

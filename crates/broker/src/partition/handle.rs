@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use liftbridge_commitlog::LogView;
-use liftbridge_types::{BrokerId, LeaderEpoch, StreamSettings};
+use liftbridge_replication::{Assignment, BrokerLife};
+use liftbridge_types::{StreamId, StreamSettings};
 use tokio::sync::oneshot;
 
 use crate::errors::{PublishError, SubscribeError};
@@ -23,12 +24,12 @@ pub(crate) struct PartitionSpec {
     pub(crate) route: Arc<PartitionRoute>,
     /// Where on the volume its files are, or will be once it has a record. Different for every life of a stream name.
     pub(crate) directory: String,
-    /// The leadership this broker has of it.
-    pub(crate) leader_epoch: LeaderEpoch,
-    /// This broker.
-    pub(crate) broker_id: BrokerId,
-    /// The brokers that keep it, this one included.
-    pub(crate) replicas: Vec<BrokerId>,
+    /// Its stream, in this life of the name.
+    pub(crate) stream_id: StreamId,
+    /// This broker, in this life of its process.
+    pub(crate) me: BrokerLife,
+    /// What is agreed about its replicas. The minimum of them is taken from the settings.
+    pub(crate) assignment: Assignment,
     /// The settings of its stream.
     pub(crate) settings: StreamSettings,
     /// Whether it begins read-only.

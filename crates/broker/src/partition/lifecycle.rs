@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
-use liftbridge_replication::{Assignment, Event, Leader, LogEnds};
+use liftbridge_replication::{Assignment, Event, History, Leader, LeaderOptions, LogState};
 use liftbridge_types::StreamSettings;
 use parking_lot::{Condvar, Mutex};
 
@@ -29,6 +29,8 @@ use crate::tail_budget::TailShare;
 #[derive(Debug)]
 pub(super) struct Core {
     pub(super) state: State,
+    /// What is agreed about its replicas.
+    pub(super) assignment: Assignment,
     /// The settings of its stream.
     pub(super) settings: StreamSettings,
     /// Whether publishes are refused, kept over a pause.
@@ -108,21 +110,20 @@ impl OpenLog {
 impl Partition {
     /// Opens a partition, recovering its log if need be; a log that cannot be opened makes it offline.
     pub(super) fn open(host: Arc<PartitionHost>, spec: PartitionSpec) -> Arc<Self> {
-        let in_sync = spec.replicas.clone();
         let core = Core {
             state: State::Paused,
+            assignment: spec.assignment,
             settings: spec.settings,
             readonly: spec.readonly,
             clean_scheduled: false,
             sync_scheduled: false,
         };
-        let leader_epoch = spec.leader_epoch;
         let partition = Arc::new(Self {
             host,
             route: spec.route,
             directory: spec.directory,
-            broker_id: spec.broker_id,
-            assignment: Assignment { leader_epoch, replicas: spec.replicas, in_sync, in_sync_min: None },
+            stream_id: spec.stream_id,
+            me: spec.me,
             board: Board::new(RunState::Paused, spec.readonly),
             mailbox: Mutex::new(Mailbox::new(spec.paused)),
             company_came: Condvar::new(),
@@ -238,13 +239,14 @@ impl Partition {
         if log.durable_end() < log.log_end() {
             self.tolerate_full_disk(log.sync().map(drop))?;
         }
-        let assignment = Assignment { in_sync_min: core.settings.min_isr, ..self.assignment.clone() };
-        let ends = LogEnds {
+        let assignment = Assignment { in_sync_min: core.settings.min_isr, ..core.assignment.clone() };
+        let state = LogState {
             high_watermark: log.checkpointed_high_watermark(),
             durable_end: log.durable_end(),
-            log_end: log.log_end(),
+            history: History::new(log.leader_epochs(), log.log_start(), log.log_end()),
         };
-        let leader = Leader::new(self.broker_id.clone(), assignment, ends, core.readonly);
+        let options = LeaderOptions { readonly: core.readonly, ..LeaderOptions::default() };
+        let leader = Leader::new(self.me.clone(), assignment, state, options, self.host.clock.elapsed());
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {

@@ -181,9 +181,8 @@ impl<'a> Cycle<'a> {
             SyncPolicy::Commit | SyncPolicy::Interval(_) | SyncPolicy::Never => Some(self.open.log.log_end()),
         };
         let Some(end) = durable_end else { return };
-        let replica = self.partition.broker_id.clone();
         let now = self.partition.host.clock.now();
-        self.open.leader.step(now, Event::DurableEnd { replica, end }, &mut self.buffers.effects);
+        self.open.leader.step(now, Event::DurableEnd { end }, &mut self.buffers.effects);
         if !self.buffers.effects.is_empty() {
             self.carry_out();
             self.partition.board.wake();
@@ -227,6 +226,7 @@ impl Partition {
                 // Done by whoever holds the message.
                 Effect::AddToBatch { .. } => {}
                 Effect::AdvanceHighWatermark { end } => self.board.show_committed(end),
+                Effect::Send { .. } | Effect::Push { .. } | Effect::Repair { .. } | Effect::ProposeInSync(_) => {}
                 Effect::Acknowledge { id, offset, received_at, acknowledged_at } => {
                     if let Some(owed) = open.owed.take(id) {
                         let route = Arc::clone(&self.route);
@@ -249,6 +249,7 @@ impl Partition {
             Refusal::Readonly => PublishError::Readonly { partition: self.route.partition },
             Refusal::IncorrectOffset { next } => PublishError::IncorrectOffset { expected, next },
             Refusal::TooFewInSync { in_sync_count, minimum } => PublishError::TooFewInSync { in_sync_count, minimum },
+            Refusal::Lapsed => PublishError::NotLeader,
             Refusal::NotAppended | Refusal::Resigned => failure.cloned().unwrap_or(PublishError::Closed),
         }
     }

@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use liftbridge_commitlog::{MemoryVolume, Volume};
+use liftbridge_replication::{Assignment, BrokerLife};
 use liftbridge_types::{
-    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamName, StreamSettings, Subject, Timestamp,
+    AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings,
+    Subject, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -115,9 +117,9 @@ pub(crate) fn spec(number: u32) -> PartitionSpec {
     PartitionSpec {
         route: Arc::new(PartitionRoute { stream, partition, stream_subject: subject, partition_subject }),
         directory: format!("streams/orders/{number}"),
-        leader_epoch: LeaderEpoch::new(1),
-        replicas: vec![broker_id.clone()],
-        broker_id,
+        stream_id: StreamId::new(7),
+        assignment: Assignment::sole(broker_id.clone(), LeaderEpoch::new(1)),
+        me: BrokerLife { id: broker_id, incarnation: BrokerIncarnation::new(1) },
         settings: StreamSettings::default(),
         readonly: false,
         paused: false,

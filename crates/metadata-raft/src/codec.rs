@@ -8,12 +8,15 @@ mod membership;
 mod overrides;
 mod raft_message;
 mod raft_record;
+mod rejection;
 mod state;
 
 use liftbridge_types::{BrokerId, InvalidName, InvalidSubject, PartitionId};
 use thiserror::Error;
 
+use crate::command::Command;
 use crate::node_id::{DirectoryId, RaftId};
+use crate::rejection::Rejection;
 
 pub(crate) use command::{decode_command, encode_command};
 pub(crate) use membership::{
@@ -21,7 +24,38 @@ pub(crate) use membership::{
 };
 pub(crate) use raft_message::{decode_message, encode_message};
 pub(crate) use raft_record::{RaftRecord, decode_record, encode_entry, encode_hard_state, encode_reset};
+pub(crate) use rejection::{decode_rejection, encode_rejection};
 pub(crate) use state::{SnapshotContents, decode_snapshot, encode_snapshot};
+
+impl Command {
+    /// The command as it travels to the server that proposes it, and as it stands in the log.
+    pub fn encode(self) -> Vec<u8> {
+        encode_command(self)
+    }
+
+    /// The command these bytes hold.
+    ///
+    /// # Errors
+    /// When they are none that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_command(bytes)
+    }
+}
+
+impl Rejection {
+    /// The rejection as it travels to the server that asked for the command.
+    pub fn encode(self) -> Vec<u8> {
+        encode_rejection(self)
+    }
+
+    /// The rejection these bytes hold.
+    ///
+    /// # Errors
+    /// When they are none that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_rejection(bytes)
+    }
+}
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -46,7 +46,9 @@ impl Agreement {
 /// The metadata's reason in the broker's words.
 pub(crate) fn unavailable(reason: Unavailable) -> MetadataUnavailable {
     match reason {
-        Unavailable::Busy | Unavailable::LeadershipLost => MetadataUnavailable::NoLeader,
+        Unavailable::Busy | Unavailable::LeadershipLost | Unavailable::NotController { .. } => {
+            MetadataUnavailable::NoLeader
+        }
         Unavailable::LogFailed { reason } => MetadataUnavailable::LogFailed { reason },
         Unavailable::TooLarge { bytes, limit } => MetadataUnavailable::TooLarge { bytes, limit },
         Unavailable::Closed => MetadataUnavailable::ShuttingDown,

@@ -112,6 +112,18 @@ impl Follower {
             ClusterEvent::BrokerRegistered { id, incarnation } => {
                 tracing::info!(broker = %id, %incarnation, "broker registered");
             }
+            ClusterEvent::BrokerFenced(id) => tracing::warn!(broker = %id, "broker is not heard of"),
+            ClusterEvent::BrokerUnfenced(id) => tracing::info!(broker = %id, "broker is heard of"),
+            ClusterEvent::BrokerRemoved(id) => tracing::info!(broker = %id, "broker removed"),
+            ClusterEvent::NodeChanged { id, node } => {
+                tracing::info!(node = %id, broker = %node.broker, voter = node.voter, "server takes part");
+            }
+            ClusterEvent::NodeRemoved { id, broker } => {
+                tracing::info!(node = %id, %broker, "server takes no part any more");
+            }
+            ClusterEvent::FeatureLevelRaised(level) => tracing::info!(level, "feature level raised"),
+            // A broker without peers is sent no state and given no partition of another one.
+            ClusterEvent::PartitionsReassigned(_) | ClusterEvent::Replaced => {}
             ClusterEvent::StreamCreated(stream) => create(node, stream).await,
             ClusterEvent::StreamDeleted(stream) => {
                 if !delete(node, &stream).await {

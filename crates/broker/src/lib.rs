@@ -37,7 +37,8 @@ pub use errors::{
     SubscriptionEnd,
 };
 pub use peers::{
-    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerCall, PeerError, Peers, ProposeAnswer,
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
+    Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};
 pub use requests::{
@@ -48,3 +49,6 @@ pub use requests::{
 pub use subscription::Subscription;
 // What a `Delivery` is made of, for edges that know no log.
 pub use liftbridge_commitlog::Record;
+// What servers say to each other, for edges that know no raft and no replica.
+pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection};
+pub use liftbridge_replication::{Body as ReplicaMessageBody, LogTail, Message as ReplicaMessage};

@@ -1,14 +1,16 @@
-//! The way to the other servers of the cluster, as this broker wants it. Owns the questions and answers; never sockets,
-//! addresses of links or how a message is encoded: whoever implements [`Peers`] knows these.
+//! The way to the other servers of the cluster, as this broker wants it. Owns the questions and answers; never sockets or
+//! how a message is encoded: whoever implements [`Peers`] knows these.
 //!
-//! What comes in from others enters the broker through methods on [`Broker`](crate::Broker): `on_partition_message(from,
-//! message)` and `on_link(peer, up)`.
+//! What comes in from others enters the broker through the [`PeerInbox`] it opens.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::RangeInclusive;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use liftbridge_metadata_raft::{Command, LogIndex, Rejection};
 use liftbridge_replication::Message;
 use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamId};
@@ -20,6 +22,9 @@ use crate::requests::Publish;
 
 /// The answer to a call of another server, some time. Dropping it is always safe: what was asked may happen all the same.
 pub type PeerCall<'a, T> = Pin<Box<dyn Future<Output = Result<T, PeerError>> + Send + 'a>>;
+
+/// What this broker answers to a call of another server, some time. Dropped when the caller waits no longer.
+pub type PeerAnswer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A message between the leader and a follower of one partition.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +84,8 @@ pub enum JoinAnswer {
         raft_id: u64,
         /// The cluster.
         cluster_id: String,
+        /// The other members that can be reached, and where.
+        peers: BTreeMap<BrokerId, String>,
     },
     /// It is not let in: why, and what to do.
     Refused {
@@ -108,8 +115,10 @@ pub struct Heartbeat {
 /// What a controller says to a sign of life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeartbeatAnswer {
-    /// The session goes on.
+    /// The session goes on, for its timeout from when this sign of life was given.
     Alive,
+    /// It is heard, but fenced: it leads nothing until it is not.
+    Fenced,
     /// There is a later life of this broker, or it is no member any more.
     Superseded,
     /// Whoever was asked is not the controller.
@@ -137,8 +146,21 @@ pub enum ProposeAnswer {
 /// The other servers.
 ///
 /// Nothing here waits but the calls that return a future. A link to a peer comes up and goes down by itself; each change is
-/// told to the broker through `Broker::on_link`.
+/// told to the broker through [`PeerInbox::on_link`].
 pub trait Peers: fmt::Debug + Send + Sync + 'static {
+    /// Says who this broker is, and which cluster it belongs to as soon as it belongs to one. Nobody is called and nobody is
+    /// answered before. What was said first stays.
+    fn introduce(&self, id: &BrokerId, cluster_id: Option<&str>);
+
+    /// From now on what other servers say goes to `inbox`. Before, they are told to ask again.
+    fn open(&self, inbox: Arc<dyn PeerInbox>);
+
+    /// From now on these are the other servers, each at its address: links to them are begun, moved and ended as it takes.
+    fn set_peers(&self, peers: &BTreeMap<BrokerId, String>);
+
+    /// Sends a message of the metadata's raft group, ahead of any other. It may be lost.
+    fn send_metadata(&self, to: &BrokerId, message: Bytes);
+
     /// Sends a message. It may be lost, and more so if the peer is slow or its link is down: whoever needs to know asks again.
     /// Messages of one partition to one peer that arrive do so in the order they were sent.
     fn send(&self, to: &BrokerId, message: PartitionMessage);
@@ -159,6 +181,32 @@ pub trait Peers: fmt::Debug + Send + Sync + 'static {
     fn publish(&self, to: &BrokerId, request: Publish, reply: PublishReply);
 }
 
+/// Where what other servers say goes. They have proven who they are.
+pub trait PeerInbox: Send + Sync + 'static {
+    /// A message about a partition. Must not wait for anything.
+    fn on_partition_message(&self, from: &BrokerId, message: PartitionMessage);
+
+    /// A message of the metadata's raft group. Must not wait for anything.
+    fn on_metadata_message(&self, from: &BrokerId, message: Bytes);
+
+    /// From now on messages get through to and from a peer (what was said before may be lost), or they do not. The two
+    /// alternate. Must not wait for anything.
+    fn on_link(&self, peer: &BrokerId, is_up: bool);
+
+    /// A server asks to be let into the cluster.
+    fn join(&self, request: Join) -> PeerAnswer<'_, JoinAnswer>;
+
+    /// A broker gives a sign of life.
+    fn heartbeat(&self, heartbeat: Heartbeat) -> PeerAnswer<'_, HeartbeatAnswer>;
+
+    /// Another server has a command proposed.
+    fn propose(&self, command: Command) -> PeerAnswer<'_, ProposeAnswer>;
+
+    /// Another server hands over a message for a partition that is led here, and never on to a third. Waits only while
+    /// nothing is let in.
+    fn publish(&self, request: Publish, reply: PublishReply) -> PeerAnswer<'_, ()>;
+}
+
 /// No other servers: a cluster of one.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoPeers;
@@ -171,6 +219,14 @@ impl NoPeers {
 }
 
 impl Peers for NoPeers {
+    fn introduce(&self, _id: &BrokerId, _cluster_id: Option<&str>) {}
+
+    fn open(&self, _inbox: Arc<dyn PeerInbox>) {}
+
+    fn set_peers(&self, _peers: &BTreeMap<BrokerId, String>) {}
+
+    fn send_metadata(&self, _to: &BrokerId, _message: Bytes) {}
+
     fn send(&self, _to: &BrokerId, _message: PartitionMessage) {}
 
     fn is_linked(&self, _to: &BrokerId) -> bool {

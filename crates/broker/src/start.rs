@@ -12,7 +12,8 @@ use std::num::NonZero;
 use std::sync::Arc;
 
 use liftbridge_metadata_raft::{
-    Applied, Command, DeletedStream, Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Recovery, RegisterBroker, Stream,
+    Applied, Command, DeletedStream, Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Ports, Recovery, RegisterBroker,
+    Stream,
 };
 use liftbridge_types::BrokerId;
 use tokio::sync::mpsc;
@@ -62,7 +63,8 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     });
     open_streams(&node, config.log_workers).await?;
     tokio::spawn(Follower::new(&node, applied, carried_out, unremoved).run());
-    let registration = RegisterBroker { id, host: config.advertised_host, port: config.advertised_port };
+    let (host, port) = (config.advertised_host, config.advertised_port);
+    let registration = RegisterBroker { id, host, port, member: None };
     let registered = node.agreement.reach(Command::RegisterBroker(registration)).await;
     registered.map_err(|error| StartError::Metadata { reason: error.to_string() })?;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
@@ -77,12 +79,12 @@ fn open_volume(config: &BrokerConfig, deliver: mpsc::Sender<Applied>) -> Result<
     let options = MetadataOptions {
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,
-        new_cluster_id: format!("{:032x}", rand::random::<u128>()),
         may_found: !had_streams,
+        ..MetadataOptions::new(format!("{:032x}", rand::random::<u128>()))
     };
     // A receiver that has gone means that the broker has: then nothing is carried out any more.
     let deliver = move |applied| drop(deliver.blocking_send(applied));
-    let (metadata, recovery) = Metadata::open(volume, &options, deliver)
+    let (metadata, recovery) = Metadata::open(volume, &options, Ports::alone(deliver))
         .map_err(|error| StartError::Metadata { reason: error.to_string() })?;
     check_identity(&metadata, &id)?;
     if let Err(error) = directories::remove_leftovers(volume) {

@@ -144,9 +144,18 @@ fn create_refused(error: ProposeError) -> CreateStreamError {
             Rejection::NoReplicas { factor } => CreateStreamError::NoReplicas { factor: factor.into() },
             Rejection::TooManyReplicas { factor, brokers } => CreateStreamError::TooManyReplicas { factor, brokers },
             Rejection::StreamExists => CreateStreamError::Exists,
-            Rejection::NotFoundForAll | Rejection::StreamNotFound | Rejection::PartitionNotFound => {
-                CreateStreamError::Metadata(misplaced(&rejection))
-            }
+            Rejection::NotFoundForAll
+            | Rejection::StreamNotFound
+            | Rejection::PartitionNotFound
+            | Rejection::Stale
+            | Rejection::NotEligible { .. }
+            | Rejection::NoCandidate
+            | Rejection::HasLeader
+            | Rejection::BrokerNotFound
+            | Rejection::BrokerRunning { .. }
+            | Rejection::LastInSync { .. }
+            | Rejection::NotAMember { .. }
+            | Rejection::FeatureLevel { .. } => CreateStreamError::Metadata(misplaced(&rejection)),
         },
     }
 }
@@ -162,7 +171,16 @@ fn change_refused(error: ProposeError) -> ChangeStreamError {
             | Rejection::TooManyPartitions { .. }
             | Rejection::NoReplicas { .. }
             | Rejection::TooManyReplicas { .. }
-            | Rejection::StreamExists => ChangeStreamError::Metadata(misplaced(&rejection)),
+            | Rejection::StreamExists
+            | Rejection::Stale
+            | Rejection::NotEligible { .. }
+            | Rejection::NoCandidate
+            | Rejection::HasLeader
+            | Rejection::BrokerNotFound
+            | Rejection::BrokerRunning { .. }
+            | Rejection::LastInSync { .. }
+            | Rejection::NotAMember { .. }
+            | Rejection::FeatureLevel { .. } => ChangeStreamError::Metadata(misplaced(&rejection)),
         },
     }
 }

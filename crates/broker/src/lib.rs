@@ -17,6 +17,8 @@ mod partition;
 mod progress;
 mod publish;
 mod publish_reply;
+mod publisher;
+mod reply_queue;
 mod requests;
 mod server_id;
 mod shutdown;
@@ -35,7 +37,9 @@ pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,
 };
-pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};
+pub use publish_reply::{PublishOutcome, PublishReply};
+pub use publisher::{Publisher, Waiting};
+pub use reply_queue::{QueuedOutcome, ReplyQueue};
 pub use requests::{
     Acked, BrokerDescription, CreateStream, DeleteStream, Delivery, EventTimes, PartitionDescription, PartitionRoute,
     PauseStream, Publish, PublishToSubject, ReplicationFactor, SetStreamReadonly, Shutdown, StartPosition,

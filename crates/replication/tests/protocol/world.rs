@@ -38,6 +38,7 @@ pub(crate) struct World {
     refusals: Vec<(usize, InSyncChange)>,
     value: u64,
     faulty: bool,
+    publishing: bool,
     pub(crate) checker: Checker,
     pub(crate) trace: String,
 }
@@ -54,6 +55,7 @@ impl World {
             refusals: Vec::new(),
             value: 0,
             faulty: true,
+            publishing: true,
             checker: Checker::default(),
             trace: String::new(),
         }
@@ -65,7 +67,7 @@ impl World {
         let broker = self.random.index(BROKERS);
         match self.random.below(1000) {
             0..420 => self.deliver(),
-            420..540 => self.with(broker, |node, around, value| node.publish(value, around)),
+            420..540 if self.publishing => self.with(broker, |node, around, value| node.publish(value, around)),
             540..680 => self.with(broker, |node, around, _| node.sync(around)),
             680..760 => self.apply(broker),
             760..850 if self.nodes[broker].is_tick_due(self.now) => {
@@ -110,8 +112,9 @@ impl World {
             }
         }
         for step in 0..HEALING_STEPS {
+            self.publishing = step < HEALING_STEPS / 2;
             self.step();
-            if step > HEALING_STEPS / 2 && self.is_well() {
+            if !self.publishing && self.is_well() {
                 let logs: Vec<&ModelLog> = self.nodes.iter().map(|node| &node.log).collect();
                 return self.checker.on_healed(&logs);
             }

@@ -5,14 +5,21 @@
 mod admission;
 mod agreement;
 mod broker;
+mod clean_stop;
 mod clock;
+mod cluster_config;
 mod config;
 mod describe;
 mod directories;
+mod directory_id;
 mod errors;
 mod follow_metadata;
+mod heartbeats;
+mod inbox;
+mod join_cluster;
 mod metrics;
 mod node;
+mod one_line_file;
 mod partition;
 mod peers;
 mod progress;
@@ -30,9 +37,11 @@ mod subjects;
 mod subscribe;
 mod subscription;
 mod tail_budget;
+mod wishes;
 mod workers;
 
 pub use broker::Broker;
+pub use cluster_config::ClusterConfig;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use liftbridge_broker::QueuedOutcome;
+use liftbridge_broker::{PublishReply, QueuedOutcome};
 use liftbridge_proto::v1;
 use tokio::sync::{Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 use tonic::{Status, Streaming};
 
 use crate::peer::convert;
-use crate::peer::handler::Handler;
+use crate::peer::inbox::Inbox;
 use crate::peer::service::stopped;
 
 /// Most messages of one call that were taken in and whose outcomes have not left. No more are read while it is reached.
@@ -32,7 +32,7 @@ pub(crate) struct Outcomes {
 
 /// Takes messages in until the caller sends no more or the server stops.
 pub(crate) fn take_in(
-    handler: Arc<dyn Handler>,
+    inbox: Inbox,
     mut messages: Streaming<v1::ForwardedPublish>,
     stopping: CancellationToken,
 ) -> Outcomes {
@@ -47,7 +47,10 @@ pub(crate) fn take_in(
                 let Some(message) = messages.message().await? else { return Ok(()) };
                 // The place comes back when the outcome leaves.
                 place.forget();
-                handler.publish(message, &sender).await;
+                let number = message.correlation.to_string();
+                let publish = convert::publish(message);
+                let reply = PublishReply::queued(sender.clone(), number, publish.ack_policy);
+                inbox.publish(publish, reply).await;
             }
         };
         stopping.run_until_cancelled(taking).await.unwrap_or_else(|| Err(stopped()))

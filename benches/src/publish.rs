@@ -86,7 +86,7 @@ impl Publisher for InProcess {
         Box::pin(async {
             let (reply, outcome) = PublishReply::one();
             let request = Publish {
-                stream: STREAM.to_owned(),
+                stream: STREAM.into(),
                 partition: 0,
                 message: Message { value: VALUE, ..Message::default() },
                 ack_policy: AckPolicy::All,

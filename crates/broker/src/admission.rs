@@ -15,20 +15,28 @@ pub(crate) struct Admission {
     limit: u32,
 }
 
-/// The right to have some bytes waiting; given back when dropped.
+/// The right to have some bytes waiting. Its clones are one and the same right, given back with the last of them.
 #[must_use = "dropping it gives the bytes back"]
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct AdmissionPermit {
-    /// `None` for what the server publishes where no bound applies.
-    _held: Option<OwnedSemaphorePermit>,
+    /// `None` for what was not admitted yet.
+    _held: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl AdmissionPermit {
-    /// The right to publish outside the bound.
-    #[cfg(test)]
-    pub(crate) fn unbounded() -> Self {
+    /// What stands for the right until it is there.
+    pub(crate) fn none() -> Self {
         Self { _held: None }
     }
+
+    fn of(held: OwnedSemaphorePermit) -> Self {
+        Self { _held: Some(Arc::new(held)) }
+    }
+}
+
+/// What a waiting message with this much payload counts for.
+pub(crate) fn cost_bytes(payload_bytes: usize) -> usize {
+    payload_bytes.saturating_add(PROPOSAL_OVERHEAD_BYTES)
 }
 
 impl Admission {
@@ -42,9 +50,23 @@ impl Admission {
     /// Waits for room for a message with this much payload. One larger than the whole bound gets through alone. Cancel safe:
     /// a publisher that stops waiting has taken nothing.
     pub(crate) async fn acquire(&self, payload_bytes: usize) -> AdmissionPermit {
-        let cost = u32::try_from(payload_bytes.saturating_add(PROPOSAL_OVERHEAD_BYTES)).unwrap_or(u32::MAX);
-        let held = Arc::clone(&self.free).acquire_many_owned(cost.min(self.limit)).await;
-        AdmissionPermit { _held: Some(held.expect("the semaphore is never closed")) }
+        self.acquire_cost(cost_bytes(payload_bytes)).await
+    }
+
+    /// Waits for room for several messages, whose [`cost_bytes`] add up to `cost`. Cancel safe.
+    pub(crate) async fn acquire_cost(&self, cost: usize) -> AdmissionPermit {
+        let held = Arc::clone(&self.free).acquire_many_owned(self.permits(cost)).await;
+        AdmissionPermit::of(held.expect("the semaphore is never closed"))
+    }
+
+    /// The same without waiting; `None` when there is no room now, or others wait for it.
+    pub(crate) fn try_acquire_cost(&self, cost: usize) -> Option<AdmissionPermit> {
+        Arc::clone(&self.free).try_acquire_many_owned(self.permits(cost)).ok().map(AdmissionPermit::of)
+    }
+
+    /// What is taken of the bound for this cost: all of it for one that is larger.
+    fn permits(&self, cost: usize) -> u32 {
+        u32::try_from(cost).unwrap_or(u32::MAX).min(self.limit)
     }
 
     /// Bytes that wait now.

@@ -18,6 +18,8 @@ mod peers;
 mod progress;
 mod publish;
 mod publish_reply;
+mod publisher;
+mod reply_queue;
 mod requests;
 mod server_id;
 mod shutdown;
@@ -40,7 +42,9 @@ pub use peers::{
     Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
     Peers, ProposeAnswer,
 };
-pub use publish_reply::{PublishOutcome, PublishReply, QueuedOutcome};
+pub use publish_reply::{PublishOutcome, PublishReply};
+pub use publisher::{Publisher, Waiting};
+pub use reply_queue::{QueuedOutcome, ReplyQueue};
 pub use requests::{
     Acked, BrokerDescription, CreateStream, DeleteStream, Delivery, EventTimes, PartitionDescription, PartitionRoute,
     PauseStream, Publish, PublishToSubject, ReplicationFactor, SetStreamReadonly, Shutdown, StartPosition,

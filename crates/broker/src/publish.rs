@@ -8,13 +8,12 @@ use bytes::Bytes;
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft::{ProposeError, Rejection};
 use liftbridge_types::{AckPolicy, PartitionId, Subject};
-use tokio::sync::mpsc;
 
 use crate::agreement::unavailable;
 use crate::broker::Broker;
 use crate::errors::{MetadataUnavailable, PublishError};
 use crate::partition::{Handover, Proposal};
-use crate::publish_reply::{PublishReply, QueuedOutcome};
+use crate::publish_reply::PublishReply;
 use crate::requests::{Publish, PublishToSubject};
 use crate::streams_here::{LocalPartition, LocalStream, Whereabouts};
 
@@ -30,8 +29,8 @@ impl Broker {
     /// reached; what becomes of the message goes to `reply`, refusals included.
     pub async fn publish(&self, request: Authorized<Publish>, reply: PublishReply) {
         let request = request.into_request();
-        let partition = match self.partition_to_publish_to(&request).await {
-            Ok(partition) => partition,
+        let Target { partition, .. } = match self.open_target(&request).await {
+            Ok(target) => target,
             Err(refusal) => return reply.answer(Err(refusal)),
         };
         let Publish { message, ack_policy, expected_offset, .. } = request;
@@ -73,7 +72,7 @@ impl Broker {
             return self.keep_unanswered(reply, patience).await;
         }
         let mut holding = Vec::new();
-        for (partition, reply) in partitions.iter().zip(first_outcome(reply, ack_policy, partitions.len())) {
+        for (partition, reply) in partitions.iter().zip(reply.first_of(partitions.len())) {
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
             let handover = partition.handle.publish(Proposal {
                 message: message.clone(),
@@ -93,37 +92,40 @@ impl Broker {
         }
     }
 
-    async fn partition_to_publish_to(&self, request: &Publish) -> Result<Arc<LocalPartition>, PublishError> {
-        let Publish { stream: name, partition: number, ack_policy, .. } = request;
+    /// The partition that is meant, resumed if it is paused, or why the message is refused.
+    async fn open_target(&self, request: &Publish) -> Result<Target, PublishError> {
+        let target = self.target(request)?;
+        target.admits(request)?;
+        if target.partition.handle.is_paused() {
+            let resumed = self.resume(&target.stream, target.id).await;
+            resumed.map_err(|error| resume_refused(error, &target.stream, request.partition))?;
+        }
+        Ok(target)
+    }
+
+    /// The partition that is meant, whatever its state.
+    pub(crate) fn target(&self, request: &Publish) -> Result<Target, PublishError> {
+        let Publish { stream: name, partition: number, .. } = request;
         if name.is_empty() {
             return Err(PublishError::NoStream);
         }
         if !self.node.life.is_running() {
             return Err(PublishError::ShuttingDown);
         }
-        let stream =
-            self.node.streams.get(name).ok_or_else(|| PublishError::StreamNotFound { stream: name.clone() })?;
+        let not_found = || PublishError::StreamNotFound { stream: (**name).to_owned() };
+        let stream = self.node.streams.get(name).ok_or_else(not_found)?;
         let no_partition = PublishError::PartitionNotFound { partition: *number };
         let Some(id) = PartitionId::from_wire(*number) else { return Err(no_partition) };
         let partition = match stream.partition(id) {
-            Whereabouts::Here(partition) => partition,
+            Whereabouts::Here(partition) => Arc::clone(partition),
             Whereabouts::Elsewhere => return Err(PublishError::NotLeader),
             Whereabouts::Nowhere => return Err(no_partition),
         };
-        if partition.is_readonly() {
-            return Err(PublishError::Readonly { partition: id });
-        }
-        if stream.expects_offsets && *ack_policy == AckPolicy::None {
-            return Err(PublishError::AckPolicyRequired);
-        }
-        if partition.handle.is_paused() {
-            self.resume(&stream, id).await.map_err(|error| resume_refused(error, &stream, *number))?;
-        }
-        Ok(Arc::clone(partition))
+        Ok(Target { stream, id, partition })
     }
 
     /// Has a partition resumed that was paused while a publish was on its way to it, and holds it now.
-    async fn resume_for_held(&self, partition: Arc<LocalPartition>) {
+    pub(crate) async fn resume_for_held(&self, partition: Arc<LocalPartition>) {
         let broker = self.clone();
         // A task, because the message was handed over: it is stored or refused even if its publisher leaves here.
         let resuming = tokio::spawn(async move {
@@ -159,6 +161,32 @@ impl Broker {
     }
 }
 
+/// Where a message goes.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) stream: Arc<LocalStream>,
+    pub(crate) id: PartitionId,
+    pub(crate) partition: Arc<LocalPartition>,
+}
+
+impl Target {
+    /// Whether the message can be stored there as things stand.
+    pub(crate) fn admits(&self, request: &Publish) -> Result<(), PublishError> {
+        if self.partition.is_readonly() {
+            return Err(PublishError::Readonly { partition: self.id });
+        }
+        if self.stream.expects_offsets && request.ack_policy == AckPolicy::None {
+            return Err(PublishError::AckPolicyRequired);
+        }
+        Ok(())
+    }
+
+    /// Whether a message for this stream and partition goes there.
+    pub(crate) fn is_of(&self, request: &Publish) -> bool {
+        self.id.to_wire() == request.partition && self.stream.name.as_str() == &*request.stream
+    }
+}
+
 fn resume_refused(error: ProposeError, stream: &LocalStream, partition: i32) -> PublishError {
     match error {
         ProposeError::Unavailable(reason) => match unavailable(reason) {
@@ -169,18 +197,4 @@ fn resume_refused(error: ProposeError, stream: &LocalStream, partition: i32) -> 
         // The stream was deleted in the meantime; nothing else about it can keep it from being resumed.
         ProposeError::Rejected(_) => PublishError::StreamNotFound { stream: stream.name.as_str().to_owned() },
     }
-}
-
-/// As many answers as partitions, of which the first one given becomes `reply`'s.
-fn first_outcome(reply: PublishReply, ack_policy: AckPolicy, count: usize) -> Vec<PublishReply> {
-    if count == 1 {
-        return vec![reply];
-    }
-    let (queue, mut outcomes) = mpsc::unbounded_channel::<QueuedOutcome>();
-    tokio::spawn(async move {
-        if let Some(first) = outcomes.recv().await {
-            reply.answer(first.outcome);
-        }
-    });
-    (0..count).map(|_| PublishReply::queued(queue.clone(), String::new(), ack_policy)).collect()
 }

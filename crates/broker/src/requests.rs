@@ -67,7 +67,7 @@ pub struct SetStreamReadonly {
 #[derive(Clone, Debug)]
 pub struct Publish {
     /// The stream's name.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// The partition, as the API numbers it.
     pub partition: i32,
     /// What to store.

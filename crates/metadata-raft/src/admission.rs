@@ -75,7 +75,8 @@ pub(crate) enum Admission {
     Add(RaftId),
     /// It must not become one.
     Refuse(JoinRefusal),
-    /// Not at the moment: the cluster is about to agree on a higher feature level, or to let its former self go.
+    /// Not at the moment: the cluster is about to agree on its founder, on a higher feature level, or to let the server's
+    /// former self go.
     Later,
 }
 
@@ -96,7 +97,8 @@ pub(crate) fn admission(state: &ClusterState, join: &Join) -> Admission {
         None if state.brokers.get(&join.broker).is_some() => {
             Admission::Refuse(JoinRefusal::IdTaken { id: join.broker.clone() })
         }
-        None if agreed < 2 => Admission::Later,
+        // The founder comes first.
+        None if agreed < 2 || state.nodes.iter().len() == 0 => Admission::Later,
         None => Admission::Add(state.nodes.last_id().next()),
     }
 }

@@ -41,9 +41,9 @@ const INFLIGHT_MESSAGES_MAX: usize = 128;
 /// The unit of raft's time.
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Ticks without a leader after which there is an election, at least; the upper end is twice that.
-const ELECTION_TICKS: usize = 8;
+const ELECTION_TICKS: usize = 7;
 /// The same as a time.
-const ELECTION_TIMEOUT: Duration = Duration::from_millis(800);
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(700);
 /// Ticks between a leader's heartbeats.
 const HEARTBEAT_TICKS: usize = 2;
 
@@ -148,8 +148,8 @@ pub(crate) struct RaftNode {
     controller: Controller,
     /// Whether this server acts as the controller.
     controls: bool,
-    /// The broker that led before, as far as is known.
-    last_leader: Option<BrokerId>,
+    /// The other broker that led last, since this one did.
+    predecessor: Option<BrokerId>,
     joins: VecDeque<PendingJoin>,
     standing: Option<Standing>,
 }
@@ -196,7 +196,7 @@ impl RaftNode {
             contacts: BTreeMap::new(),
             snapshots_under_way: BTreeMap::new(),
             controls: false,
-            last_leader: None,
+            predecessor: None,
             joins: VecDeque::new(),
             standing: None,
         };
@@ -408,3 +408,8 @@ impl RaftNode {
 fn disk_full() -> Unavailable {
     Unavailable::LogFailed { reason: "disk is full: free space on the volume of the data directory".to_owned() }
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -206,8 +206,8 @@ mod tests {
         let brokers = brokers(&[("a", 5, false), ("b", 6, false)]);
         let mut sessions = Sessions::new(TIMEOUT);
         sessions.begin(at(10_000), &brokers, Some(&broker("a")));
-        assert_eq!(sessions.due(at(10_999), &brokers), []);
-        assert_eq!(sessions.due(at(11_000), &brokers), [Command::FenceBroker(life("a", 5))]);
+        assert_eq!(sessions.due(at(10_799), &brokers), []);
+        assert_eq!(sessions.due(at(10_800), &brokers), [Command::FenceBroker(life("a", 5))]);
     }
 
     #[test]

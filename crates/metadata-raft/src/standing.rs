@@ -6,7 +6,7 @@ use liftbridge_types::BrokerId;
 
 /// How long the controller may believe in its own session after it was last sure to be the controller: its successor waits
 /// as long for it before it fences its broker.
-pub const CONTROLLER_LEASE: Duration = Duration::from_secs(1);
+pub const CONTROLLER_LEASE: Duration = Duration::from_millis(800);
 
 /// Where changes are agreed on.
 #[derive(Clone, Debug, PartialEq, Eq)]

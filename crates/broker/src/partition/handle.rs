@@ -82,15 +82,25 @@ impl Partition {
     }
 
     /// Takes a message in; what becomes of it goes to its reply. Never waits.
-    pub(crate) fn publish(self: &Arc<Self>, mut proposal: Proposal) -> Handover {
+    pub(crate) fn publish(self: &Arc<Self>, proposal: Proposal) -> Handover {
+        self.push_all(self.checked(proposal).map(Event::Publish))
+    }
+
+    /// Takes messages in, the same as one by one. Never waits; leaves nothing in `proposals`.
+    pub(crate) fn publish_all(self: &Arc<Self>, proposals: &mut Vec<Proposal>) -> Handover {
+        self.push_all(proposals.drain(..).filter_map(|proposal| self.checked(proposal)).map(Event::Publish))
+    }
+
+    /// The proposal as it is stored; `None` when it cannot be, and its publisher was told.
+    fn checked(&self, mut proposal: Proposal) -> Option<Proposal> {
         match proposal.check(self.host.limits.message_bytes_max) {
             Ok(()) => {
                 proposal.own_headers();
-                self.push(Event::Publish(proposal))
+                Some(proposal)
             }
             Err(error) => {
                 proposal.reply.answer(Err(error));
-                Handover::Done
+                None
             }
         }
     }
@@ -177,14 +187,16 @@ impl Partition {
 
     fn post(self: &Arc<Self>, event: Event) {
         // Nothing but publishes is ever held.
-        let _ = self.push(event);
+        let _ = self.push_all(std::iter::once(event));
     }
 
-    fn push(self: &Arc<Self>, event: Event) -> Handover {
+    fn push_all(self: &Arc<Self>, events: impl IntoIterator<Item = Event>) -> Handover {
         let limits = &self.host.limits;
         let lingering = Lingering { enabled: !limits.batch_time_max.is_zero(), events_max: limits.batch_messages_max };
         let mut mailbox = self.mailbox.lock();
-        let wake = mailbox.push(event, lingering);
+        let Some(wake) = events.into_iter().map(|event| mailbox.push(event, lingering)).max() else {
+            return Handover::Done;
+        };
         let handover = if mailbox.holds_publishes() { Handover::Held } else { Handover::Done };
         drop(mailbox);
         self.wake(wake);

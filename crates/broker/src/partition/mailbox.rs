@@ -70,17 +70,17 @@ enum NextTurn {
     Queued,
 }
 
-/// What has to be done after a push.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What has to be done after a push. Of several in a row the greatest: it does what the others would as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Wake {
     /// Nothing: a turn comes anyway.
     Nothing,
-    /// Queue a turn.
-    Queue,
     /// Have [`Mailbox::linger_over`] called when the batch has waited long enough.
     Linger,
     /// The turn under way waits for company, and it is there: wake it.
     Gathered,
+    /// Queue a turn.
+    Queue,
 }
 
 /// When a batch of publishes is due.

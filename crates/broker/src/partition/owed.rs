@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     fn owed(expected_offset: i64) -> Owed {
-        Owed { reply: PublishReply::nobody(), expected_offset, _permit: AdmissionPermit::unbounded() }
+        Owed { reply: PublishReply::nobody(), expected_offset, _permit: AdmissionPermit::none() }
     }
 
     #[test]

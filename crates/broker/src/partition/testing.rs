@@ -65,7 +65,7 @@ pub(crate) fn proposal(value: &[u8]) -> (Proposal, Answer) {
         ack_policy: AckPolicy::Leader,
         expected_offset: -1,
         reply,
-        permit: AdmissionPermit::unbounded(),
+        permit: AdmissionPermit::none(),
     };
     (proposal, answer)
 }

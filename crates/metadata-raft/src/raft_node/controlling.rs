@@ -76,13 +76,14 @@ impl RaftNode {
             self.controls = true;
             let (now, voters) = (self.now, self.raw.store().membership().voters.clone());
             self.contacts = voters.into_iter().map(|id| (id, now)).collect();
-            self.controller.begin(now, &self.state.read(), self.last_leader.as_ref());
+            let predecessor = self.predecessor.take();
+            self.controller.begin(now, &self.state.read(), predecessor.as_ref());
         }
         let leader = self.raw.raft.leader_id;
-        if leader != 0
+        if leader != self.id()
             && let Some(broker) = self.broker_of(leader)
         {
-            self.last_leader = Some(broker);
+            self.predecessor = Some(broker);
         }
         self.tell_standing();
     }

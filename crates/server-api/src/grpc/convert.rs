@@ -12,8 +12,8 @@ use liftbridge_types::{InvalidName, InvalidSetting, InvalidSubject, NAME_BYTES_M
 use thiserror::Error;
 
 pub(crate) use create_stream::create_stream;
-pub(crate) use metadata::{broker, partition, stream, unknown_group, unknown_stream};
-pub(crate) use publish::{ReplyTo, ack, nack, publish, publish_to_subject};
+pub(crate) use metadata::{broker, inclusive, partition, stream, unknown_group, unknown_stream};
+pub(crate) use publish::{ack, ack_policy, nack, publish, publish_to_subject, wire_ack_policy};
 pub(crate) use subscribe::{Envelope, subscribe};
 
 /// A request that means nothing, whatever the server's state.

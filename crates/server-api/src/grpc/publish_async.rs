@@ -3,28 +3,32 @@
 //! Messages are taken in one by one; their answers leave in the order in which they are given. The call itself never
 //! fails because of a message. It lives as long as the client keeps it open, idle or not.
 
+mod answer;
+mod codec;
 mod intake;
+mod message;
+mod route;
 
+use std::collections::VecDeque;
 use std::fmt;
-use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream;
-use liftbridge_broker::QueuedOutcome;
-use liftbridge_proto::api;
+use liftbridge_broker::{Publisher, QueuedOutcome, ReplyQueue};
 use liftbridge_types::AckPolicy;
-use tokio::sync::{Semaphore, mpsc};
+use slab::Slab;
 use tokio::time::Sleep;
 use tonic::{Request, Status, Streaming};
 
-use super::convert::ReplyTo;
-use super::{ApiService, convert, status};
+use super::{ApiService, status};
 use crate::gate::identity_of;
 use crate::metrics::Counted;
-use intake::{Intake, IntakeEnd};
+use answer::Answer;
+use intake::{Intake, IntakeEnd, Owed};
+use message::PublishMessage;
+pub(crate) use route::PublishAsyncRoute;
 
 /// Most messages of one call that were taken in and whose answers have not left. No more are read while it is reached.
 const WINDOW_MESSAGES: usize = 8192;
@@ -32,28 +36,25 @@ const WINDOW_MESSAGES: usize = 8192;
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
 impl ApiService {
-    pub(super) fn on_publish_async(&self, request: Request<Streaming<api::PublishRequest>>) -> Answers {
-        let identity = identity_of(&request);
-        // Neither queue holds more than the window lets in.
-        let (outcome_sender, outcomes) = mpsc::unbounded_channel();
-        let (refusal_sender, refusals) = mpsc::unbounded_channel();
-        let window = Arc::new(Semaphore::new(WINDOW_MESSAGES));
+    pub(super) fn on_publish_async(&self, request: Request<Streaming<PublishMessage>>) -> Answers {
+        let replies = ReplyQueue::new();
         let intake = Intake {
-            broker: self.broker.clone(),
+            identity: identity_of(&request),
+            messages: request.into_inner(),
+            publisher: Publisher::new(self.broker.clone()),
+            waiting: None,
             gate: self.gate.clone(),
-            identity,
-            window: Arc::clone(&window),
-            outcomes: outcome_sender,
-            refusals: refusal_sender,
+            replies: replies.clone(),
+            stopping: Box::pin(self.stopping.clone().cancelled_owned()),
+            end: None,
         };
-        let stopping = self.stopping.clone();
         Answers {
-            outcomes,
-            refusals,
-            window,
-            left: 0,
+            phase: Phase::TakingIn(Box::new(intake)),
+            owed: Slab::new(),
+            replies,
+            outcomes: VecDeque::new(),
+            refused: VecDeque::new(),
             has_stood_back: false,
-            phase: Phase::TakingIn(Box::pin(intake.run(request.into_inner(), stopping))),
             _counted: Counted::publish_stream(),
         }
     }
@@ -61,7 +62,7 @@ impl ApiService {
 
 enum Phase {
     /// Messages may still come.
-    TakingIn(Pin<Box<dyn Future<Output = IntakeEnd> + Send>>),
+    TakingIn(Box<Intake<Streaming<PublishMessage>>>),
     /// No more messages come; answers that are still owed are waited for, then the call ends.
     Draining { until: Pin<Box<Sleep>>, end: Result<(), Status> },
     /// Everything was said.
@@ -71,42 +72,48 @@ enum Phase {
 /// The answers of one call. Messages are taken in only when no answer is ready to leave, and by the same task, so a
 /// client that does not read its answers stops being read.
 ///
-/// Invariant: `window`, `left` and the answers still owed add up to [`WINDOW_MESSAGES`]. Dropping the stream stops the intake;
-/// what was handed over by then is stored, and its answers go nowhere.
+/// Invariant: the answers owed and those that have not left are at most [`WINDOW_MESSAGES`]. Dropping the stream stops the
+/// intake; what was handed over by then is stored, and its answers go nowhere.
 pub(crate) struct Answers {
-    outcomes: mpsc::UnboundedReceiver<QueuedOutcome>,
-    refusals: mpsc::UnboundedReceiver<api::PublishResponse>,
-    window: Arc<Semaphore>,
-    /// Answers that have left and whose places in the window are not yet given back.
-    left: usize,
     phase: Phase,
+    /// What is known of the messages that wait for an outcome, by ticket.
+    owed: Slab<Owed>,
+    replies: ReplyQueue,
+    /// Outcomes whose answers have not left.
+    outcomes: VecDeque<QueuedOutcome>,
+    /// Refusals that needed no outcome and have not left.
+    refused: VecDeque<Answer>,
     /// Whether it has stood back since it last had nothing to do.
     has_stood_back: bool,
     _counted: Counted,
 }
 
 impl Answers {
-    /// The next answer to send; `None` when no more can come.
-    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Option<api::PublishResponse>> {
-        let outcomes_ended = loop {
-            match self.outcomes.poll_recv(context) {
-                Poll::Ready(Some(queued)) => {
-                    self.left += 1;
-                    if let Some(response) = answer(queued) {
-                        return Poll::Ready(Some(response));
-                    }
+    /// The next answer to send.
+    fn poll_answer(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        if let Some(refusal) = self.refused.pop_front() {
+            return Poll::Ready(refusal);
+        }
+        loop {
+            while let Some(queued) = self.outcomes.pop_front() {
+                if let Some(answer) = self.answer(queued) {
+                    return Poll::Ready(answer);
                 }
-                Poll::Ready(None) => break true,
-                Poll::Pending => break false,
             }
-        };
-        match self.refusals.poll_recv(context) {
-            Poll::Ready(Some(response)) => {
-                self.left += 1;
-                Poll::Ready(Some(response))
+            // Without anything owed nothing can come, and nobody is to be woken.
+            if self.owed.is_empty() || self.replies.poll_take(context, &mut self.outcomes).is_pending() {
+                return Poll::Pending;
             }
-            Poll::Ready(None) if outcomes_ended => Poll::Ready(None),
-            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// The answer to one message; `None` when its publisher does not want to hear of a success.
+    fn answer(&mut self, queued: QueuedOutcome) -> Option<Answer> {
+        let Owed { correlation_id, ack_policy: policy } = self.owed.try_remove(queued.ticket)?;
+        match queued.outcome {
+            Ok(_) if policy == AckPolicy::None => None,
+            Ok(acked) => Some(Answer::Acked { acked, policy, correlation_id }),
+            Err(error) => Some(Answer::Refused { error: status::publish_async(&error), correlation_id }),
         }
     }
 
@@ -125,7 +132,10 @@ impl Answers {
     fn poll_phase(&mut self, context: &mut Context<'_>) -> Poll<()> {
         match &mut self.phase {
             Phase::TakingIn(intake) => {
-                let Poll::Ready(end) = intake.as_mut().poll(context) else { return Poll::Pending };
+                let Poll::Ready(end) = intake.poll(context, &mut self.owed, &mut self.refused) else {
+                    // Refusals are answers that are ready.
+                    return if self.refused.is_empty() { Poll::Pending } else { Poll::Ready(()) };
+                };
                 let (time, end) = match end {
                     IntakeEnd::HalfClosed => (DRAIN_TIME_MAX, Ok(())),
                     IntakeEnd::Stopping => (DRAIN_TIME_MAX, Err(Status::unavailable("server is shutting down"))),
@@ -134,12 +144,13 @@ impl Answers {
                 self.phase = Phase::Draining { until: Box::pin(tokio::time::sleep(time)), end };
                 Poll::Ready(())
             }
+            Phase::Draining { .. } if self.owed.is_empty() => Poll::Ready(()),
             Phase::Draining { until, .. } => until.as_mut().poll(context),
             Phase::Ended => Poll::Pending,
         }
     }
 
-    fn finish(&mut self) -> Option<Result<api::PublishResponse, Status>> {
+    fn finish(&mut self) -> Option<Result<Answer, Status>> {
         match std::mem::replace(&mut self.phase, Phase::Ended) {
             Phase::Draining { end: Err(status), .. } => Some(Err(status)),
             Phase::Draining { end: Ok(()), .. } | Phase::TakingIn(_) | Phase::Ended => None,
@@ -148,7 +159,7 @@ impl Answers {
 }
 
 impl Stream for Answers {
-    type Item = Result<api::PublishResponse, Status>;
+    type Item = Result<Answer, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
@@ -159,46 +170,26 @@ impl Stream for Answers {
             if matches!(this.phase, Phase::Ended) {
                 return Poll::Ready(None);
             }
-            match this.poll_answer(context) {
-                Poll::Ready(Some(response)) => return Poll::Ready(Some(Ok(response))),
-                Poll::Ready(None) => return Poll::Ready(this.finish()),
-                Poll::Pending => {}
+            if let Poll::Ready(answer) = this.poll_answer(context) {
+                return Poll::Ready(Some(Ok(answer)));
             }
-            this.window.add_permits(std::mem::take(&mut this.left));
             let was_draining = matches!(this.phase, Phase::Draining { .. });
             match this.poll_phase(context) {
                 Poll::Ready(()) if was_draining => return Poll::Ready(this.finish()),
                 Poll::Ready(()) => {}
                 Poll::Pending => {
-                    this.has_stood_back = false;
-                    return Poll::Pending;
+                    // What was taken in just now may be answered already, and is to wake this when it is not.
+                    let answer = this.poll_answer(context);
+                    this.has_stood_back = answer.is_ready();
+                    return answer.map(|answer| Some(Ok(answer)));
                 }
             }
         }
     }
 }
 
-/// The answer to one message; `None` when its publisher does not want to hear of a success.
-fn answer(queued: QueuedOutcome) -> Option<api::PublishResponse> {
-    let QueuedOutcome { correlation_id, ack_policy, outcome } = queued;
-    match outcome {
-        Ok(_) if ack_policy == AckPolicy::None => None,
-        Ok(acked) => {
-            let reply_to = ReplyTo { correlation_id: correlation_id.clone(), ack_inbox: String::new() };
-            let ack = Some(convert::ack(&acked, ack_policy, reply_to));
-            Some(api::PublishResponse { ack, async_error: None, correlation_id })
-        }
-        Err(error) => Some(refusal(status::publish_async(&error), correlation_id)),
-    }
-}
-
-/// An error's answer. Its ack is there but empty, because older clients look at nothing else.
-fn refusal(error: api::PublishAsyncError, correlation_id: String) -> api::PublishResponse {
-    api::PublishResponse { ack: Some(api::Ack::default()), async_error: Some(error), correlation_id }
-}
-
 impl fmt::Debug for Answers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Answers").field("window", &self.window.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Answers").field("owed", &self.owed.len()).finish_non_exhaustive()
     }
 }

@@ -19,6 +19,7 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::ApiService;
+use super::publish_async::PublishAsyncRoute;
 use super::request_body::CountedBody;
 use super::request_budget::RequestBudget;
 use crate::connection::Connection;
@@ -56,14 +57,13 @@ impl GrpcServer {
     /// Services that answer for the API, with the largest message it stores.
     pub(crate) async fn new(service: ApiService, message_bytes_max: usize) -> Self {
         let request_bytes_max = message_bytes_max.saturating_add(MESSAGE_SLACK_BYTES);
+        let publish_async = PublishAsyncRoute::new(service.clone(), request_bytes_max);
         let api = ApiServer::new(service).max_decoding_message_size(request_bytes_max);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ApiServer<ApiService>>().await;
-        Self {
-            routes: Routes::new(api).add_service(health_service).prepare(),
-            health,
-            budget: RequestBudget::new(request_bytes_max),
-        }
+        let router = Routes::new(api).add_service(health_service).into_axum_router();
+        let router = router.route_service(&PublishAsyncRoute::path(), publish_async);
+        Self { routes: Routes::from(router).prepare(), health, budget: RequestBudget::new(request_bytes_max) }
     }
 
     /// Tells whoever asks for the server's health that it takes no more requests.

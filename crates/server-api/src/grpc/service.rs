@@ -7,10 +7,12 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::deadline::deadline;
-use super::publish_async::Answers;
 use super::subscribe::Messages;
 use super::unimplemented::{CURSORS, GROUPS, unimplemented};
 use crate::gate::{Gate, timed};
+
+/// The answers of a call that is served elsewhere.
+type Never = futures_util::stream::Pending<Result<api::PublishResponse, Status>>;
 
 /// What the calls work with. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -39,7 +41,7 @@ macro_rules! unary {
 #[tonic::async_trait]
 impl Api for ApiService {
     type SubscribeStream = Messages;
-    type PublishAsyncStream = Answers;
+    type PublishAsyncStream = Never;
 
     async fn create_stream(
         &self,
@@ -92,11 +94,9 @@ impl Api for ApiService {
         unary!(self.on_publish(request) as "Publish")
     }
 
-    async fn publish_async(
-        &self,
-        request: Request<Streaming<api::PublishRequest>>,
-    ) -> Result<Response<Answers>, Status> {
-        Ok(Response::new(self.on_publish_async(request)))
+    /// Never called: [`PublishAsyncRoute`](super::publish_async::PublishAsyncRoute) stands in front of it.
+    async fn publish_async(&self, _: Request<Streaming<api::PublishRequest>>) -> Result<Response<Never>, Status> {
+        Err(Status::internal("PublishAsync was not routed to where it is served"))
     }
 
     async fn publish_to_subject(

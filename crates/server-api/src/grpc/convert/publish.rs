@@ -26,7 +26,7 @@ pub(crate) fn publish(wire: PublishRequest) -> Result<(Publish, ReplyTo), (Inval
     let publish = Publish {
         ack_policy,
         message: message(wire.key, wire.value, wire.headers),
-        stream: wire.stream,
+        stream: wire.stream.into(),
         partition: wire.partition,
         expected_offset: wire.expected_offset,
     };
@@ -43,7 +43,8 @@ pub(crate) fn publish_to_subject(wire: PublishToSubjectRequest) -> Result<(Publi
     Ok((publish, ReplyTo { correlation_id: wire.correlation_id, ack_inbox: wire.ack_inbox }))
 }
 
-fn ack_policy(number: i32) -> Result<AckPolicy, InvalidRequest> {
+/// The policy that the API gives this number.
+pub(crate) fn ack_policy(number: i32) -> Result<AckPolicy, InvalidRequest> {
     match api::AckPolicy::try_from(number) {
         Ok(api::AckPolicy::Leader) => Ok(AckPolicy::Leader),
         Ok(api::AckPolicy::All) => Ok(AckPolicy::All),
@@ -94,7 +95,8 @@ pub(crate) fn nack(error: api::ack::Error, subject: String, policy: AckPolicy, r
     }
 }
 
-fn wire_ack_policy(policy: AckPolicy) -> api::AckPolicy {
+/// The policy as the API writes it.
+pub(crate) fn wire_ack_policy(policy: AckPolicy) -> api::AckPolicy {
     match policy {
         AckPolicy::Leader => api::AckPolicy::Leader,
         AckPolicy::All => api::AckPolicy::All,

@@ -1,18 +1,21 @@
-//! Taking in the messages of one PublishAsync call. Owns their order and the window; never their answers' way out.
+//! Taking in the messages of one PublishAsync call. Owns their order and that they are handed over before the call rests;
+//! never their answers' way out.
 
-use std::pin::pin;
-use std::sync::Arc;
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 
-use futures_util::future::Either;
-use futures_util::{FutureExt, future};
+use futures_util::{Stream, StreamExt};
 use liftbridge_auth::Identity;
-use liftbridge_broker::{Broker, PublishReply, QueuedOutcome};
-use liftbridge_proto::api;
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status, Streaming};
+use liftbridge_broker::{Publish, PublishReply, Publisher, ReplyQueue, Waiting};
+use liftbridge_types::AckPolicy;
+use slab::Slab;
+use tokio_util::sync::WaitForCancellationFutureOwned;
+use tonic::{Code, Status};
 
-use super::refusal;
+use super::WINDOW_MESSAGES;
+use super::answer::Answer;
+use super::message::{CorrelationId, PublishMessage};
 use crate::gate::Gate;
 use crate::grpc::{convert, status};
 
@@ -26,63 +29,89 @@ pub(super) enum IntakeEnd {
     Failed(Status),
 }
 
-/// What messages are handed over with. Dropped at the end, so that the queues end with the last answer owed.
-pub(super) struct Intake {
-    pub(super) broker: Broker,
+/// Where messages come from and what they are handed over with.
+pub(super) struct Intake<S> {
+    pub(super) messages: S,
+    pub(super) publisher: Publisher,
+    /// What the publisher has to wait for before it goes on.
+    pub(super) waiting: Option<Waiting>,
     pub(super) gate: Gate,
     pub(super) identity: Identity,
-    pub(super) window: Arc<Semaphore>,
-    pub(super) outcomes: mpsc::UnboundedSender<QueuedOutcome>,
-    pub(super) refusals: mpsc::UnboundedSender<api::PublishResponse>,
+    pub(super) replies: ReplyQueue,
+    pub(super) stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Why no more messages come, while those before are still being handed over.
+    pub(super) end: Option<IntakeEnd>,
 }
 
-impl Intake {
-    /// Takes in messages until no more come. Dropping this at any await loses at most the message being handed over,
-    /// which nobody was told about.
-    pub(super) async fn run(
-        self,
-        mut requests: Streaming<api::PublishRequest>,
-        stopping: CancellationToken,
-    ) -> IntakeEnd {
-        let mut stopped = pin!(stopping.cancelled().fuse());
+/// What is kept of a message that was handed over.
+#[derive(Debug)]
+pub(super) struct Owed {
+    /// What its publisher recognises it by.
+    pub(super) correlation_id: CorrelationId,
+    /// Whether its publisher wants to hear of a success.
+    pub(super) ack_policy: AckPolicy,
+}
+
+impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
+    /// Takes in messages until no more come. Answers that are known at once go to `refused`. Dropping it at any time loses
+    /// at most messages nobody was told about.
+    pub(super) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+        owed: &mut Slab<Owed>,
+        refused: &mut VecDeque<Answer>,
+    ) -> Poll<IntakeEnd> {
         loop {
-            let Ok(permit) = self.window.acquire().await else { return IntakeEnd::Stopping };
+            if let Some(waiting) = &mut self.waiting {
+                ready!(waiting.as_mut().poll(context));
+                self.waiting = None;
+            }
+            if let Some(end) = self.end.take() {
+                return Poll::Ready(end);
+            }
             // Messages come first: a busy call does not pay for looking whether the server stops.
-            let received = match future::select(pin!(requests.message()), &mut stopped).await {
-                Either::Left((received, _)) => received,
-                Either::Right(((), _)) => return IntakeEnd::Stopping,
+            let received = match owed.len() + refused.len() < WINDOW_MESSAGES {
+                true => self.messages.poll_next_unpin(context),
+                false => Poll::Pending,
             };
             match received {
-                Ok(Some(request)) => {
-                    // The permit comes back when the answer leaves.
-                    permit.forget();
-                    self.hand_over(request).await;
+                Poll::Ready(Some(Ok(message))) => self.take_in(message, owed, refused),
+                Poll::Ready(None) => self.end_with(IntakeEnd::HalfClosed),
+                Poll::Ready(Some(Err(status))) => self.end_with(IntakeEnd::Failed(not_received(status))),
+                Poll::Pending => {
+                    self.waiting = self.publisher.hand_over();
+                    if self.waiting.is_none() {
+                        ready!(self.stopping.as_mut().poll(context));
+                        return Poll::Ready(IntakeEnd::Stopping);
+                    }
                 }
-                Ok(None) => return IntakeEnd::HalfClosed,
-                Err(status) => return IntakeEnd::Failed(not_received(status)),
             }
         }
     }
 
-    async fn hand_over(&self, request: api::PublishRequest) {
-        let (publish, reply_to) = match convert::publish(request) {
-            Ok(converted) => converted,
-            Err((error, reply_to)) => return self.refuse(status::invalid_async(&error), reply_to.correlation_id),
+    /// No more messages come; those taken in are still handed over.
+    fn end_with(&mut self, end: IntakeEnd) {
+        self.end = Some(end);
+        self.waiting = self.publisher.hand_over();
+    }
+
+    fn take_in(&mut self, message: PublishMessage, owed: &mut Slab<Owed>, refused: &mut VecDeque<Answer>) {
+        let PublishMessage { stream, partition, message, correlation_id, ack_policy, expected_offset } = message;
+        let ack_policy = match convert::ack_policy(ack_policy) {
+            Ok(policy) => policy,
+            Err(error) => {
+                return refused.push_back(Answer::Refused { error: status::invalid_async(&error), correlation_id });
+            }
         };
-        let correlation_id = reply_to.correlation_id;
-        let policy = publish.ack_policy;
+        let publish = Publish { stream, partition, message, ack_policy, expected_offset };
         match self.gate.admit(&self.identity, publish) {
             Ok(publish) => {
-                let reply = PublishReply::queued(self.outcomes.clone(), correlation_id, policy);
-                self.broker.publish(publish, reply).await;
+                let ticket = owed.insert(Owed { correlation_id, ack_policy });
+                let reply = PublishReply::queued(self.replies.clone(), ticket);
+                self.waiting = self.publisher.publish(publish, reply);
             }
-            Err(denied) => self.refuse(status::denied_async(&denied), correlation_id),
+            Err(denied) => refused.push_back(Answer::Refused { error: status::denied_async(&denied), correlation_id }),
         }
-    }
-
-    fn refuse(&self, error: api::PublishAsyncError, correlation_id: String) {
-        // The receiver lives as long as the call, and this is part of it.
-        drop(self.refusals.send(refusal(error, correlation_id)));
     }
 }
 

@@ -33,7 +33,7 @@ mod tail_budget;
 mod workers;
 
 pub use broker::Broker;
-pub use config::{BrokerConfig, StartError};
+pub use config::{BrokerConfig, Membership, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,

@@ -62,20 +62,23 @@ pub(crate) enum Got {
 }
 
 #[derive(Debug)]
-struct Notebook(mpsc::UnboundedSender<Got>);
+struct Notebook {
+    got: mpsc::UnboundedSender<Got>,
+    unanswered: parking_lot::Mutex<Vec<PublishReply>>,
+}
 
 impl PeerInbox for Notebook {
     fn on_partition_message(&self, from: &BrokerId, message: PartitionMessage) {
-        let _ = self.0.send(Got::Message(from.clone(), replication(convert::wire_partition_message(message))));
+        let _ = self.got.send(Got::Message(from.clone(), replication(convert::wire_partition_message(message))));
     }
 
     fn on_metadata_message(&self, from: &BrokerId, message: Bytes) {
-        let _ = self.0.send(Got::Message(from.clone(), raft(message)));
+        let _ = self.got.send(Got::Message(from.clone(), raft(message)));
     }
 
     fn on_link(&self, peer: &BrokerId, is_up: bool) {
         let event = if is_up { LinkEvent::Up } else { LinkEvent::Down };
-        let _ = self.0.send(Got::Link(peer.clone(), event));
+        let _ = self.got.send(Got::Link(peer.clone(), event));
     }
 
     fn join(&self, request: Join) -> PeerAnswer<'_, JoinAnswer> {
@@ -87,7 +90,7 @@ impl PeerInbox for Notebook {
         Box::pin(std::future::ready(HeartbeatAnswer::Alive))
     }
 
-    /// Answers to make streams of any name are never given, all others at once.
+    /// Never answers about feature levels, and at once about all else.
     fn propose(&self, command: Command) -> PeerAnswer<'_, ProposeAnswer> {
         match command {
             Command::SetFeatureLevel(_) => Box::pin(std::future::pending()),
@@ -98,7 +101,7 @@ impl PeerInbox for Notebook {
     /// Refuses with the message's own words, but for those without any, which it never answers.
     fn publish(&self, request: Publish, reply: PublishReply) -> PeerAnswer<'_, ()> {
         match String::from_utf8(request.message.value.to_vec()).unwrap() {
-            silence if silence.is_empty() => std::mem::forget(reply),
+            silence if silence.is_empty() => self.unanswered.lock().push(reply),
             reason => reply.answer(Err(PublishError::Offline { reason })),
         }
         Box::pin(std::future::ready(()))
@@ -140,9 +143,9 @@ impl Node {
         let network = PeerNetwork::bind(config).await.unwrap();
         let peers = network.peers.clone();
         peers.introduce(&id(name), None);
-        let (sender, got) = mpsc::unbounded_channel();
-        peers.open(Arc::new(Notebook(sender)));
-        Self { network, peers, got: Mutex::new(got) }
+        let (sender, receiver) = mpsc::unbounded_channel();
+        peers.open(Arc::new(Notebook { got: sender, unanswered: Default::default() }));
+        Self { network, peers, got: Mutex::new(receiver) }
     }
 
     /// A network whose broker has not said anything yet.

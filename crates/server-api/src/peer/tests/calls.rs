@@ -26,7 +26,7 @@ fn join(name: &str) -> Join {
 
 fn publish(text: &'static str) -> Publish {
     Publish {
-        stream: "s".to_owned(),
+        stream: "s".into(),
         partition: 0,
         message: Message { value: text.into(), ..Message::default() },
         ack_policy: AckPolicy::All,

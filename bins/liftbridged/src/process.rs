@@ -24,7 +24,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::logging;
 use crate::signals::{Asked, Signals};
-use peer_listener::{PeerListener, membership};
+use peer_listener::{PeerListener, cluster};
 use start_error::StartError;
 
 /// How long accepted work may take to finish when the server is asked to stop.
@@ -116,7 +116,7 @@ fn broker_config(config: &Config, server: &Server, peers: Option<&PeerListener>)
         subscriptions_max: config.subscriptions_max,
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,
-        membership: membership(config, peers),
+        cluster: cluster(config, peers),
         ..BrokerConfig::new(volume, server_id)
     }
 }

@@ -7,7 +7,7 @@ use liftbridge_commitlog::{SyncPolicy, Volume};
 use liftbridge_types::{BrokerId, StreamSettings};
 use thiserror::Error;
 
-use crate::peers::{NoPeers, Peers};
+use crate::cluster_config::ClusterConfig;
 
 /// What a broker is started with.
 #[derive(Clone, Debug)]
@@ -44,51 +44,8 @@ pub struct BrokerConfig {
     pub snapshot_retain: usize,
     /// Time without a publish or a read after which a partition's files and caches are closed.
     pub park_after: Duration,
-    /// What being one of several means.
-    pub membership: Membership,
-}
-
-/// What a broker is told about being one of several.
-#[derive(Clone, Debug)]
-pub struct Membership {
-    /// The way to the other servers.
-    pub peers: Arc<dyn Peers>,
-    /// Where the others reach this one; `None` = nowhere, there are to be no others.
-    pub peer_address: Option<String>,
-    /// The name of the cluster people chose.
-    pub namespace: String,
-    /// Whom a server without a past asks to be let in (`clustering.join`).
-    pub join: Vec<String>,
-    /// Whether a server without a past founds a cluster. With somebody to ask it does so only if nobody there belongs to one.
-    pub founds: bool,
-    /// What it shares its fate with (`clustering.rack`).
-    pub rack: Option<String>,
-    /// How long a server may be silent before others lead what it leads (`clustering.session.timeout`).
-    pub session_timeout: Duration,
-    /// Most servers that vote; 0 = all (`clustering.raft.max.quorum.size`).
-    pub voters_max: usize,
-    /// How long a follower may lag before it leaves the in-sync replicas (`clustering.replica.max.lag.time`).
-    pub replica_lag_max: Duration,
-    /// Whether a replica may lead that may lack what was committed (`unclean.leader.election`).
-    pub unclean_elections: bool,
-}
-
-impl Membership {
-    /// A server that is told of no others: it founds a cluster and stays alone in it.
-    pub fn alone() -> Self {
-        Self {
-            peers: Arc::new(NoPeers),
-            peer_address: None,
-            namespace: "liftbridge-default".to_owned(),
-            join: Vec::new(),
-            founds: true,
-            rack: None,
-            session_timeout: Duration::from_secs(2),
-            voters_max: 0,
-            replica_lag_max: Duration::from_secs(15),
-            unclean_elections: false,
-        }
-    }
+    /// Being one of several.
+    pub cluster: ClusterConfig,
 }
 
 impl BrokerConfig {
@@ -111,7 +68,7 @@ impl BrokerConfig {
             snapshot_threshold: 8192,
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
-            membership: Membership::alone(),
+            cluster: ClusterConfig::default(),
         }
     }
 }
@@ -122,6 +79,12 @@ pub enum StartError {
     /// The metadata log could not be opened.
     #[error("cannot open the metadata log: {reason}")]
     Metadata {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The server was not let into the cluster.
+    #[error("failed to join metadata Raft group: {reason}")]
+    Join {
         /// Why, and what to do.
         reason: String,
     },

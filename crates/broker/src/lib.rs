@@ -6,6 +6,7 @@ mod admission;
 mod agreement;
 mod broker;
 mod clock;
+mod cluster_config;
 mod config;
 mod describe;
 mod directories;
@@ -33,7 +34,8 @@ mod tail_budget;
 mod workers;
 
 pub use broker::Broker;
-pub use config::{BrokerConfig, Membership, StartError};
+pub use cluster_config::ClusterConfig;
+pub use config::{BrokerConfig, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,

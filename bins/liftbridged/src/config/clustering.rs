@@ -30,8 +30,8 @@ pub(crate) struct Clustering {
     pub(crate) founds: bool,
     pub(crate) rack: Option<String>,
     pub(crate) session_timeout: Duration,
-    /// 0 = no limit.
-    pub(crate) voters_max: usize,
+    /// `None` = no limit.
+    pub(crate) voters_max: Option<usize>,
     pub(crate) replica_lag_max: Duration,
     pub(crate) unclean_election: bool,
 }
@@ -116,7 +116,7 @@ impl Clustering {
             founds,
             rack: settings.text("clustering.rack"),
             session_timeout,
-            voters_max,
+            voters_max: Some(voters_max).filter(|count| *count > 0),
             replica_lag_max: settings.duration("clustering.replica.max.lag.time"),
             unclean_election: settings.flag("unclean.leader.election"),
         })
@@ -219,7 +219,7 @@ mod tests {
         let alone = clustering("").unwrap();
         assert_eq!((alone.peers, alone.join, alone.founds), (None, Vec::new(), true));
         assert_eq!(alone.session_timeout, Duration::from_secs(2));
-        assert_eq!((alone.voters_max, alone.replica_lag_max), (0, Duration::from_secs(15)));
+        assert_eq!((alone.voters_max, alone.replica_lag_max), (None, Duration::from_secs(15)));
         assert!(!alone.unclean_election);
     }
 

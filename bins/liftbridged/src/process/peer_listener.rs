@@ -6,7 +6,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
 
-use liftbridge_broker::Membership;
+use liftbridge_broker::ClusterConfig;
 use liftbridge_server_api::{ClusterSecret, PeerConfig, PeerNetwork, PeerTls, TlsError};
 
 use super::start_error::StartError;
@@ -47,10 +47,10 @@ impl PeerListener {
 }
 
 /// What the broker is told about being one of several.
-pub(super) fn membership(config: &Config, listener: Option<&PeerListener>) -> Membership {
-    let alone = Membership::alone();
+pub(super) fn cluster(config: &Config, listener: Option<&PeerListener>) -> ClusterConfig {
+    let alone = ClusterConfig::default();
     let clustering = &config.clustering;
-    Membership {
+    ClusterConfig {
         peers: listener.map_or(alone.peers, |listener| listener.network.peers()),
         peer_address: listener.map(|listener| listener.advertised.to_string()),
         namespace: config.namespace.clone(),

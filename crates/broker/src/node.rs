@@ -101,7 +101,7 @@ impl Node {
         route: &Arc<PartitionRoute>,
         agreed: &AgreedPartition,
     ) -> Arc<Partition> {
-        let replica = self.host.open(PartitionSpec {
+        self.host.open(PartitionSpec {
             route: Arc::clone(route),
             directory: directories::of_partition(stream.id, &stream.name, route.partition),
             stream_id: stream.id,
@@ -111,11 +111,7 @@ impl Node {
             settings: stream.settings.clone(),
             readonly: agreed.readonly,
             paused: agreed.paused,
-        });
-        if self.lapsed.load(Ordering::Acquire) && agreed.replicas.len() > 1 {
-            replica.hear(PeerEvent::Session { is_lapsed: true });
-        }
-        replica
+        })
     }
 
     /// What was agreed about a partition, in the words of the replicas.
@@ -160,6 +156,7 @@ impl Node {
         } else {
             tracing::info!("the controller answers: partitions led here take publishes");
         }
+        self.host.note_session(is_lapsed);
         self.tell_shared(|| PeerEvent::Session { is_lapsed });
     }
 

@@ -39,9 +39,6 @@ use crate::subjects::Subjects;
 use crate::wishes::carry_out_wishes;
 use crate::{clean_stop, directories, directory_id, server_id};
 
-/// Wishes of partitions that may wait to be looked at.
-const WISHES_WAITING_MAX: usize = 4096;
-
 /// Who this server is, and what its volume holds.
 #[derive(Clone, Debug)]
 struct Identity {
@@ -70,14 +67,13 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let opened = on_a_thread(&config, move |config| open_metadata(config, &for_opening, deliver, stand)).await?;
     let Opened { metadata, recovery, unremoved } = opened;
     let (carried_out, progress) = Progress::starting_at(recovery.index);
-    let (wish, wishes) = mpsc::channel(WISHES_WAITING_MAX);
     let peers = Arc::clone(&config.cluster.peers);
     let node = Arc::new(Node {
         id: identity.id.clone(),
         volume: Arc::clone(&config.volume),
         sync: config.sync,
         stream_defaults: config.stream_defaults.clone(),
-        host: PartitionHost::start(&config, Arc::clone(&clock), wish),
+        host: PartitionHost::start(&config, Arc::clone(&clock)),
         clock,
         agreement: Agreement::new(metadata.clone(), Arc::clone(&peers), standing.clone(), progress),
         metadata,
@@ -99,7 +95,9 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let opened_at = open_streams(&node, config.log_workers).await?;
     follower.begin_after(&node, opened_at).await;
     tokio::spawn(follower.run());
-    tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
+    if let Some(wishes) = node.host.take_wishes() {
+        tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
+    }
     tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout));
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)

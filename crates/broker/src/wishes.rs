@@ -18,7 +18,7 @@ use crate::partition::{PeerEvent, Wish, Wished};
 const UNDER_WAY_MAX: usize = 256;
 
 /// Carries out wishes until nobody can wish any more or the node is gone.
-pub(crate) async fn carry_out_wishes(node: Weak<Node>, mut wishes: mpsc::Receiver<Wished>) {
+pub(crate) async fn carry_out_wishes(node: Weak<Node>, mut wishes: mpsc::UnboundedReceiver<Wished>) {
     let room = Arc::new(Semaphore::new(UNDER_WAY_MAX));
     while let Some(wished) = wishes.recv().await {
         let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };

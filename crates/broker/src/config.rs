@@ -7,6 +7,8 @@ use liftbridge_commitlog::{SyncPolicy, Volume};
 use liftbridge_types::{BrokerId, StreamSettings};
 use thiserror::Error;
 
+use crate::peers::{NoPeers, Peers};
+
 /// What a broker is started with.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -42,6 +44,12 @@ pub struct BrokerConfig {
     pub snapshot_retain: usize,
     /// Time without a publish or a read after which a partition's files and caches are closed.
     pub park_after: Duration,
+    /// The way to the other servers.
+    pub peers: Arc<dyn Peers>,
+    /// How long an in-sync replica may go without being abreast of its leader (`replica.max.lag.time`).
+    pub replica_lag_max: Duration,
+    /// Most bytes of one partition that are on their way to one follower and not confirmed; at least one batch is.
+    pub replica_window_bytes: usize,
 }
 
 impl BrokerConfig {
@@ -64,6 +72,9 @@ impl BrokerConfig {
             snapshot_threshold: 8192,
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
+            peers: Arc::new(NoPeers),
+            replica_lag_max: Duration::from_secs(15),
+            replica_window_bytes: 2 * 1024 * 1024,
         }
     }
 }

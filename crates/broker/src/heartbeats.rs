@@ -35,11 +35,12 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return;
         }
         let Some(running) = node.upgrade().filter(|node| node.gives_signs_of_life()) else { return };
-        if standing.borrow().part == Part::Removed {
+        let now = standing.borrow_and_update().clone();
+        if now.part == Part::Removed {
             return running.expel(REMOVED.to_owned());
         }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(interval, ask(&running, &standing.borrow().clone())).await;
+        let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);

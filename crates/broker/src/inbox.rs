@@ -14,7 +14,6 @@ use tokio::sync::oneshot;
 use crate::broker::Broker;
 use crate::errors::PublishError;
 use crate::node::Node;
-use crate::partition::PeerEvent;
 use crate::peers::{
     Heartbeat, HeartbeatAnswer, Join, JoinAnswer, PartitionMessage, PeerAnswer, PeerInbox, ProposeAnswer,
 };
@@ -37,10 +36,8 @@ impl Inbox {
 
 impl PeerInbox for Inbox {
     fn on_partition_message(&self, from: &BrokerId, message: PartitionMessage) {
-        let Some(node) = self.node.upgrade() else { return };
-        // One that is not here yet, or no more: whoever says it says it again.
-        if let Some(replica) = node.streams.replica(message.stream, message.partition) {
-            replica.hear(PeerEvent::Message { from: from.clone(), message: message.message });
+        if let Some(node) = self.node.upgrade() {
+            node.on_partition_message(from, message);
         }
     }
 
@@ -51,8 +48,9 @@ impl PeerInbox for Inbox {
     }
 
     fn on_link(&self, peer: &BrokerId, is_up: bool) {
-        let Some(node) = self.node.upgrade() else { return };
-        node.tell_shared(|| PeerEvent::Link { to: peer.clone(), is_up });
+        if let Some(node) = self.node.upgrade() {
+            node.on_link(peer, is_up);
+        }
     }
 
     fn join(&self, request: Join) -> PeerAnswer<'_, JoinAnswer> {

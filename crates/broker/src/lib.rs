@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
+mod replicate;
 mod reply_queue;
 mod requests;
 mod server_id;
@@ -48,8 +49,8 @@ pub use errors::{
     SubscriptionEnd,
 };
 pub use peers::{
-    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
-    Peers, ProposeAnswer,
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError,
+    PeerInbox, Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply};
 pub use publisher::{Publisher, Waiting};

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use liftbridge_commitlog::{SyncPolicy, Volume};
+use liftbridge_commitlog::Volume;
 use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Standing, Stream};
 use liftbridge_replication::{Assignment, BrokerLife};
 use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamSettings, Subject};
@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use crate::agreement::Agreement;
 use crate::clock::Clock;
 use crate::directories;
-use crate::partition::{Partition, PartitionHost, PartitionSpec, PeerEvent};
+use crate::partition::{Partition, PartitionHost, PartitionSpec};
 use crate::peers::Peers;
 use crate::requests::PartitionRoute;
 use crate::shutdown::Life;
@@ -26,7 +26,6 @@ use crate::subjects::{Attachment, Subjects};
 pub(crate) struct Node {
     pub(crate) id: BrokerId,
     pub(crate) volume: Arc<dyn Volume>,
-    pub(crate) sync: SyncPolicy,
     pub(crate) stream_defaults: StreamSettings,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metadata: Metadata,
@@ -136,16 +135,6 @@ impl Node {
         self.incarnation.get().copied().unwrap_or_default()
     }
 
-    /// Tells every partition that has other replicas.
-    pub(crate) fn tell_shared(&self, event: impl Fn() -> PeerEvent) {
-        for stream in self.streams.all() {
-            let shared = stream.partitions.iter().filter(|partition| partition.is_shared());
-            for replica in shared.filter_map(|partition| partition.replica()) {
-                replica.hear(event());
-            }
-        }
-    }
-
     /// Notes whether the session with the controller has lapsed, and tells the partitions if that has changed.
     pub(crate) fn set_lease(&self, is_lapsed: bool) {
         if self.lapsed.swap(is_lapsed, Ordering::AcqRel) == is_lapsed {
@@ -156,8 +145,7 @@ impl Node {
         } else {
             tracing::info!("the controller answers: partitions led here take publishes");
         }
-        self.host.note_session(is_lapsed);
-        self.tell_shared(|| PeerEvent::Session { is_lapsed });
+        self.on_session(is_lapsed);
     }
 
     /// Whether it gives the controller signs of life.
@@ -203,11 +191,7 @@ impl fmt::Debug for Node {
 
 /// Who has which place in a partition.
 pub(crate) fn seats(agreed: &AgreedPartition) -> Seats {
-    Seats {
-        leader: agreed.leader.clone(),
-        in_sync: Arc::clone(&agreed.isr),
-        is_shared: agreed.replicas.len() > 1,
-    }
+    Seats { leader: agreed.leader.clone(), in_sync: Arc::clone(&agreed.isr) }
 }
 
 fn attachment<'a>(stream: &'a LocalStream, subject: &'a Subject) -> Attachment<'a> {

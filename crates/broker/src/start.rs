@@ -71,7 +71,6 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let node = Arc::new(Node {
         id: identity.id.clone(),
         volume: Arc::clone(&config.volume),
-        sync: config.sync,
         stream_defaults: config.stream_defaults.clone(),
         host: PartitionHost::start(&config, Arc::clone(&clock)),
         clock,
@@ -166,8 +165,8 @@ fn open_metadata(
         send: Box::new(move |to, message| peers.send_metadata(to, message.into())),
         stand: Box::new(move |standing| drop(stand.send_replace(standing.clone()))),
     };
-    let (metadata, recovery) = Metadata::open(volume, &options, ports)
-        .map_err(|error| StartError::Metadata { reason: error.to_string() })?;
+    let (metadata, recovery) =
+        Metadata::open(volume, &options, ports).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
     check_identity(&metadata, &identity.id, recovery.raft_id)?;
     if let Err(error) = directories::remove_leftovers(volume) {
         tracing::warn!(%error, "what interrupted deletions left was not removed; the next start tries again");

@@ -18,8 +18,6 @@ pub(crate) struct Seats {
     pub(crate) leader: Option<BrokerId>,
     /// Who has everything committed.
     pub(crate) in_sync: Arc<[BrokerId]>,
-    /// Whether there are several replicas.
-    pub(crate) is_shared: bool,
 }
 
 /// One partition as this node knows it.
@@ -81,11 +79,6 @@ impl LocalPartition {
     /// Who leads it.
     pub(crate) fn leader(&self) -> Option<BrokerId> {
         self.seats.read().leader.clone()
-    }
-
-    /// Whether there are several replicas.
-    pub(crate) fn is_shared(&self) -> bool {
-        self.seats.read().is_shared
     }
 
     /// This broker keeps a replica from now on. The first one stays.

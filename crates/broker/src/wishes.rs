@@ -5,9 +5,7 @@
 
 use std::sync::{Arc, Weak};
 
-use liftbridge_metadata_raft::{
-    BrokerLife, ChangeInSync, Command, MoveLeader, PartitionName, ProposeError, Rejection,
-};
+use liftbridge_metadata_raft::{BrokerLife, ChangeInSync, Command, MoveLeader, PartitionName, ProposeError, Rejection};
 use liftbridge_replication::InSyncChange;
 use tokio::sync::{Semaphore, mpsc};
 
@@ -31,8 +29,7 @@ pub(crate) async fn carry_out_wishes(node: Weak<Node>, mut wishes: mpsc::Unbound
 }
 
 async fn carry_out(node: &Node, Wished { route, stream, wish }: Wished) {
-    let partition =
-        PartitionName { stream: route.stream.clone(), stream_id: stream, partition: route.partition };
+    let partition = PartitionName { stream: route.stream.clone(), stream_id: stream, partition: route.partition };
     let (command, in_sync_epoch) = match wish {
         Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync }) => {
             let in_sync = in_sync.into_iter().map(|life| BrokerLife { id: life.id, incarnation: life.incarnation });

@@ -7,7 +7,7 @@ use liftbridge_commitlog::{SyncPolicy, Volume};
 use liftbridge_types::{BrokerId, StreamSettings};
 use thiserror::Error;
 
-use crate::peers::{NoPeers, Peers};
+use crate::cluster_config::ClusterConfig;
 
 /// What a broker is started with.
 #[derive(Clone, Debug)]
@@ -44,10 +44,8 @@ pub struct BrokerConfig {
     pub snapshot_retain: usize,
     /// Time without a publish or a read after which a partition's files and caches are closed.
     pub park_after: Duration,
-    /// The way to the other servers.
-    pub peers: Arc<dyn Peers>,
-    /// How long an in-sync replica may go without being abreast of its leader (`replica.max.lag.time`).
-    pub replica_lag_max: Duration,
+    /// Being one of several.
+    pub cluster: ClusterConfig,
     /// Most bytes of one partition that are on their way to one follower and not confirmed; at least one batch is.
     pub replica_window_bytes: usize,
 }
@@ -72,8 +70,7 @@ impl BrokerConfig {
             snapshot_threshold: 8192,
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
-            peers: Arc::new(NoPeers),
-            replica_lag_max: Duration::from_secs(15),
+            cluster: ClusterConfig::default(),
             replica_window_bytes: 2 * 1024 * 1024,
         }
     }
@@ -85,6 +82,12 @@ pub enum StartError {
     /// The metadata log could not be opened.
     #[error("cannot open the metadata log: {reason}")]
     Metadata {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The server was not let into the cluster.
+    #[error("failed to join metadata Raft group: {reason}")]
+    Join {
         /// Why, and what to do.
         reason: String,
     },

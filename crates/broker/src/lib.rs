@@ -6,6 +6,7 @@ mod admission;
 mod agreement;
 mod broker;
 mod clock;
+mod cluster_config;
 mod config;
 mod describe;
 mod directories;
@@ -19,7 +20,6 @@ mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
-mod replicate;
 mod reply_queue;
 mod requests;
 mod server_id;
@@ -34,6 +34,7 @@ mod tail_budget;
 mod workers;
 
 pub use broker::Broker;
+pub use cluster_config::ClusterConfig;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
@@ -55,5 +56,5 @@ pub use subscription::Subscription;
 // What a `Delivery` is made of, for edges that know no log.
 pub use liftbridge_commitlog::Record;
 // What servers say to each other, for edges that know no raft and no replica.
-pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection};
+pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection, RemoveBroker};
 pub use liftbridge_replication::{Body as ReplicaMessageBody, LogTail, Message as ReplicaMessage};

@@ -106,8 +106,6 @@ impl LocalStream {
 #[derive(Debug, Default)]
 pub(crate) struct StreamsHere {
     by_name: RwLock<HashMap<StreamName, Arc<LocalStream>>>,
-    /// The same ones; what other servers say about a stream names its id.
-    by_id: RwLock<HashMap<StreamId, Arc<LocalStream>>>,
 }
 
 impl StreamsHere {
@@ -121,18 +119,12 @@ impl StreamsHere {
         self.get(name.as_str()).filter(|stream| stream.id == id)
     }
 
-    /// The stream with this id.
-    pub(crate) fn get_by_id(&self, id: StreamId) -> Option<Arc<LocalStream>> {
-        self.by_id.read().get(&id).cloned()
-    }
-
     /// Every stream.
     pub(crate) fn all(&self) -> Vec<Arc<LocalStream>> {
         self.by_name.read().values().cloned().collect()
     }
 
     pub(crate) fn insert(&self, stream: Arc<LocalStream>) {
-        self.by_id.write().insert(stream.id, Arc::clone(&stream));
         self.by_name.write().insert(stream.name.clone(), stream);
     }
 
@@ -141,7 +133,6 @@ impl StreamsHere {
         if by_name.get(name.as_str())?.id != id {
             return None;
         }
-        self.by_id.write().remove(&id);
         by_name.remove(name.as_str())
     }
 }

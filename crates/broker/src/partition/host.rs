@@ -91,7 +91,7 @@ impl PartitionHost {
             message_bytes_max: config.message_bytes_max.min(MESSAGE_BYTES_LIMIT),
             park_after: config.park_after,
             subscriptions_max: config.subscriptions_max.min(Semaphore::MAX_PERMITS),
-            replica_lag_max: config.replica_lag_max,
+            replica_lag_max: config.cluster.replica_lag_max,
             replica_window_bytes: config.replica_window_bytes.max(1),
         };
         let (wishes, wished) = mpsc::unbounded_channel();
@@ -108,7 +108,7 @@ impl PartitionHost {
             admission: Admission::new(config.admission_bytes_max),
             tails: TailBudget::new(config.tail_bytes_max),
             metrics: Metrics::new(),
-            peers: Arc::clone(&config.peers),
+            peers: Arc::clone(&config.cluster.peers),
             wishes,
             wished: Mutex::new(Some(wished)),
             session_lapsed: AtomicBool::new(false),

@@ -46,6 +46,8 @@ pub struct BrokerConfig {
     pub park_after: Duration,
     /// Being one of several.
     pub cluster: ClusterConfig,
+    /// Most bytes of one partition that are on their way to one follower and not confirmed; at least one batch is.
+    pub replica_window_bytes: usize,
 }
 
 impl BrokerConfig {
@@ -69,6 +71,7 @@ impl BrokerConfig {
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
             cluster: ClusterConfig::default(),
+            replica_window_bytes: 2 * 1024 * 1024,
         }
     }
 }

@@ -63,9 +63,10 @@ async fn what_was_acked_under_all_outlives_the_leader_which_comes_back_into_the_
     assert_kept(&values(&kept), &acked);
 
     cluster.member(&leader).restart().await;
-    cluster.until("the killed server back in sync", &survivor, STREAM, |partition| partition.isr.len() == 3).await;
+    cluster.until("the killed server back in sync", &leader, STREAM, |partition| partition.isr.len() == 3).await;
     let mut client = connect(cluster.member(&leader).running()).await;
-    let from_replica = wire::SubscribeRequest { read_isr_replica: true, ..subscribe(STREAM, 0) };
+    let last = kept.last().expect("messages were kept").offset;
+    let from_replica = wire::SubscribeRequest { read_isr_replica: true, ..offsets(STREAM, 0, 0, last) };
     let (copied, _end) = open(&mut client, from_replica).await.expect("a replica in sync serves").to_end().await;
     assert_eq!(copied, kept, "the same messages at the same offsets");
 }

@@ -41,8 +41,8 @@ pub use errors::{
     SubscriptionEnd,
 };
 pub use peers::{
-    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
-    Peers, ProposeAnswer,
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError,
+    PeerInbox, Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply};
 pub use publisher::{Publisher, Waiting};

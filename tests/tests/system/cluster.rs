@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use liftbridge_tests::api::{Client, Pipeline, connect, open, publish, read_committed, stream, subscribe, values, wire};
+use liftbridge_tests::api::{
+    Client, Pipeline, connect, open, publish, read_committed, stream, subscribe, values, wire,
+};
 use liftbridge_tests::cluster::Cluster;
 use liftbridge_tests::server::{Options, within};
 

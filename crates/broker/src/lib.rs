@@ -26,6 +26,7 @@ mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
+mod replicate;
 mod reply_queue;
 mod requests;
 mod server_id;

@@ -74,6 +74,18 @@ async fn followers_store_the_leaders_bytes_and_serve_them_up_to_their_own_waterm
 }
 
 #[tokio::test]
+async fn a_leader_shows_how_far_its_followers_are() {
+    let replicas = replicas(3).await;
+    replicas.cut_off(2, true).await;
+    replicas.partition(0).post_publish("a", AckPolicy::All, -1);
+    replicas.settle().await;
+    let followers = replicas.partition(0).status().followers;
+    let ends: Vec<_> = followers.iter().map(|shown| (shown.id.clone(), shown.durable_end)).collect();
+    assert_eq!(ends, [(broker(1), Some(Offset::new(1))), (broker(2), Some(Offset::ZERO))]);
+    assert_eq!(replicas.partition(1).status().followers, []);
+}
+
+#[tokio::test]
 async fn a_follower_refuses_publishes() {
     let replicas = replicas(2).await;
     let refused = replicas.partition(1).publish_and_wait("a", AckPolicy::Leader).await;
@@ -277,6 +289,8 @@ async fn a_leader_whose_disk_fails_wants_another_to_lead() {
     replicas.settle().await;
     let epoch = replicas.agreed.epoch;
     assert_eq!(replicas.wishes_of(0), [Wish::MoveLeader { epoch, to: broker(1) }]);
+    replicas.elect(1, &[0, 1], &[0, 1]).await;
+    assert_eq!(replicas.asked_in_sync(1), Some(vec![1]), "the broken one is not waited for");
 }
 
 #[tokio::test]
@@ -314,6 +328,34 @@ async fn rot_on_a_follower_is_repaired_from_the_leader_and_the_follower_comes_ba
     replicas.advance(Duration::from_secs(1)).await;
     assert_eq!(replicas.asked_in_sync(0), Some(vec![0, 1, 2]), "and comes back whole");
     replicas.agree(|agreed| agreed.in_sync.push(broker(2)), &[0, 1, 2]).await;
+    check_same(&replicas, 3, 10).await;
+}
+
+#[tokio::test]
+async fn a_leader_that_cannot_read_what_it_has_steps_aside_and_is_repaired_as_a_follower() {
+    let faulty: Vec<Arc<FaultyVolume>> = (0..3).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
+    let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();
+    let mut replicas = Replicas::start(volumes, |config, spec| {
+        config.tail_bytes_max = 0;
+        spec.settings.segment_max_bytes = 300;
+    })
+    .await;
+    for _ in 0..10 {
+        publish(&replicas, 0, &["some value or other"]).await;
+    }
+    check_same(&replicas, 3, 10).await;
+    faulty[0].flip_bit("streams/orders/0/00000000000000000000.log", 60, 1).unwrap();
+    let mut subscription = replicas.partition(0).read(StartPosition::Earliest, StopPosition::Latest).await;
+    assert!(subscription.next().await.is_err(), "a reader finds it");
+    replicas.settle().await;
+    let epoch = replicas.agreed.epoch;
+    assert_eq!(replicas.wishes_of(0), [Wish::MoveLeader { epoch, to: broker(1) }]);
+    replicas.elect(1, &[0, 1, 2], &[0, 1, 2]).await;
+    replicas.advance(Duration::from_secs(1)).await;
+    assert_eq!(replicas.asked_in_sync(1), Some(vec![1, 2]));
+    replicas.agree(|agreed| agreed.in_sync = vec![broker(1), broker(2)], &[0, 1, 2]).await;
+    replicas.advance(Duration::from_secs(1)).await;
+    assert_eq!(replicas.asked_in_sync(1), Some(vec![1, 0, 2]));
     check_same(&replicas, 3, 10).await;
 }
 

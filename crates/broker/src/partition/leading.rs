@@ -56,7 +56,14 @@ impl Partition {
     }
 
     /// Reads what a follower lacks and sends it; says how far that went.
-    pub(super) fn push(&self, leader: &Leader, open: &OpenLog, to: BrokerId, start: Offset, bytes_max: usize) -> Event {
+    pub(super) fn push(
+        &self,
+        leader: &Leader,
+        open: &mut OpenLog,
+        to: BrokerId,
+        start: Offset,
+        bytes_max: usize,
+    ) -> Event {
         let wanted = start..open.log.log_end();
         let batches = self.read(leader, open, wanted, bytes_max.min(APPEND_BYTES_TARGET));
         // Nothing may lie between: a follower takes only what follows its log.
@@ -71,13 +78,7 @@ impl Partition {
     }
 
     /// Reads what a follower found damaged, or the first part of it, and sends it.
-    pub(super) fn send_repair(
-        &self,
-        leader: &Leader,
-        open: &mut OpenLog,
-        to: &BrokerId,
-        offsets: Range<Offset>,
-    ) {
+    pub(super) fn send_repair(&self, leader: &Leader, open: &mut OpenLog, to: &BrokerId, offsets: Range<Offset>) {
         let start = offsets.start;
         let batches = self.read(leader, open, offsets, APPEND_BYTES_TARGET);
         if !batches.is_empty() {

@@ -28,7 +28,7 @@ pub(crate) struct PublishMessage {
 
 /// Why bytes are no `PublishRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error("the message ends within a field")]
     Short,
     #[error("a number has more than 64 bits")]
@@ -70,17 +70,17 @@ const DEPTH_MAX: u32 = 100;
 
 /// Reads messages, most of which name the same stream as the one before.
 #[derive(Debug)]
-pub(super) struct PublishReader {
+pub(crate) struct PublishReader {
     stream: Arc<str>,
 }
 
 impl PublishReader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { stream: "".into() }
     }
 
     /// Reads one message.
-    pub(super) fn read(&mut self, bytes: Bytes) -> Result<PublishMessage, Malformed> {
+    pub(crate) fn read(&mut self, bytes: Bytes) -> Result<PublishMessage, Malformed> {
         let mut cursor = Cursor { bytes: &bytes, at: 0 };
         let (mut stream, mut correlation_id): (&[u8], &[u8]) = (&[], &[]);
         let (mut key, mut value) = (0..0, 0..0);

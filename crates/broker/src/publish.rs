@@ -33,18 +33,9 @@ impl Broker {
             Ok(target) => target,
             Err(refusal) => return reply.answer(Err(refusal)),
         };
-        let Publish { message, ack_policy, expected_offset, .. } = request;
         // A publisher that leaves here has handed nothing over; its reply says `Closed`.
-        let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-        let handover = partition.handle.publish(Proposal {
-            message,
-            arrived_on: None,
-            reply_subject: Bytes::new(),
-            ack_policy,
-            expected_offset,
-            reply,
-            permit,
-        });
+        let permit = self.node.host.admission().acquire(request.message.payload_bytes()).await;
+        let handover = partition.handle.publish(Proposal::new(request, reply, permit));
         if handover == Handover::Held {
             self.resume_for_held(partition).await;
         }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use liftbridge_tests::api::{
-    Client, Pipeline, connect, offsets, open, publish, read_committed, stream, values, wire,
-};
+use liftbridge_tests::api::{Client, Pipeline, connect, offsets, open, publish, read_committed, stream, values, wire};
 use liftbridge_tests::cluster::Cluster;
 use liftbridge_tests::server::{Options, within};
 

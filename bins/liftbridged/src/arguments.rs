@@ -43,10 +43,19 @@ pub(crate) struct Arguments {
     /// `clustering.namespace`: name of the cluster.
     #[arg(long, visible_alias = "ns", value_name = "NAME")]
     namespace: Option<String>,
+    /// `clustering.listen`: address other servers of the cluster find this one at.
+    #[arg(long, value_name = "HOST:PORT")]
+    cluster_listen: Option<String>,
+    /// `clustering.join`: addresses of servers to join the cluster of.
+    #[arg(long, value_name = "HOST:PORT")]
+    join: Vec<String>,
+    /// `clustering.rack`: what this server shares its fate with.
+    #[arg(long, value_name = "NAME")]
+    rack: Option<String>,
     /// `clustering.raft.bootstrap.seed`: found the cluster.
     #[arg(long)]
     raft_bootstrap_seed: bool,
-    /// `clustering.raft.bootstrap.peers`: servers that found the cluster together (still to come).
+    /// `clustering.raft.bootstrap.peers`: ids of the servers that found the cluster.
     #[arg(long, value_name = "ID")]
     raft_bootstrap_peers: Vec<String>,
     /// `nats.servers`: NATS servers to connect to (still to come).
@@ -82,6 +91,9 @@ impl Arguments {
             ("--tls-key", "tls.key", text(&self.tls_key)),
             ("--server-id", "clustering.server.id", text(&self.server_id)),
             ("--namespace", "clustering.namespace", text(&self.namespace)),
+            ("--cluster-listen", "clustering.listen", text(&self.cluster_listen)),
+            ("--join", "clustering.join", list(&self.join)),
+            ("--rack", "clustering.rack", text(&self.rack)),
             ("--raft-bootstrap-seed", "clustering.raft.bootstrap.seed", flag(self.raft_bootstrap_seed)),
             ("--raft-bootstrap-peers", "clustering.raft.bootstrap.peers", list(&self.raft_bootstrap_peers)),
             ("--nats-servers", "nats.servers", list(&self.nats_servers)),

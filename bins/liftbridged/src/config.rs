@@ -3,6 +3,7 @@
 //! Owns what settings mean together, and every default that depends on another. It never starts anything.
 
 mod addresses;
+mod clustering;
 mod data_directory;
 mod documentation;
 mod file;
@@ -20,7 +21,9 @@ use liftbridge_server_api::{ClientAuthorities, TlsFiles};
 use liftbridge_types::{BrokerId, InvalidName, StreamSettings};
 use thiserror::Error;
 
-use addresses::{AddressError, Addresses, HostPort, bind_address, check_host, is_wildcard, resolve};
+pub(crate) use addresses::HostPort;
+use addresses::{AddressError, Addresses, bind_address, check_host, is_wildcard, resolve};
+pub(crate) use clustering::{Clustering, ClusteringError, PeerListening, SecretSource};
 pub(crate) use documentation::Documentation;
 pub(crate) use settings::{SettingError, Settings};
 pub(crate) use value::Raw;
@@ -46,6 +49,9 @@ pub(crate) struct Config {
     pub(crate) snapshot_threshold: u64,
     pub(crate) snapshot_retain: usize,
     pub(crate) stream_defaults: StreamSettings,
+    /// The name of the cluster.
+    pub(crate) namespace: String,
+    pub(crate) clustering: Clustering,
     /// Things to tell the operator once there is a log.
     pub(crate) warnings: Vec<String>,
 }
@@ -63,6 +69,8 @@ pub(crate) struct Logging {
 pub(crate) enum ConfigError {
     #[error(transparent)]
     Setting(#[from] SettingError),
+    #[error(transparent)]
+    Clustering(#[from] ClusteringError),
     #[error("`listen`: {0}")]
     Listen(AddressError),
     #[error("`host`: {0}")]
@@ -100,11 +108,13 @@ impl Config {
         let addresses = addresses(&settings)?;
         let mut warnings = settings.warnings.clone();
         warnings.extend(unreachable_host(&addresses, settings.text("host").is_some()));
+        let server_id = server_id(&settings)?;
+        let clustering = Clustering::new(&settings, server_id.as_ref())?;
         Ok(Self {
             addresses,
             http: http(&settings)?,
             data_directory: settings.path("data.dir").unwrap_or_else(|| data_directory::default(&namespace, variable)),
-            server_id: server_id(&settings)?,
+            server_id,
             logging: logging(&settings),
             tls: tls(&settings)?,
             sync: settings.sync("log.sync"),
@@ -117,6 +127,8 @@ impl Config {
             snapshot_threshold: positive(settings.number("clustering.raft.snapshot.threshold")).unwrap_or(8192),
             snapshot_retain: size(&settings, "clustering.raft.snapshot.retain"),
             stream_defaults: stream_defaults(&settings),
+            namespace,
+            clustering,
             warnings,
         })
     }

@@ -7,6 +7,8 @@ use liftbridge_commitlog::{SyncPolicy, Volume};
 use liftbridge_types::{BrokerId, StreamSettings};
 use thiserror::Error;
 
+use crate::cluster_config::ClusterConfig;
+
 /// What a broker is started with.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -42,6 +44,10 @@ pub struct BrokerConfig {
     pub snapshot_retain: usize,
     /// Time without a publish or a read after which a partition's files and caches are closed.
     pub park_after: Duration,
+    /// Most bytes of one partition that are on their way to one follower and not confirmed; at least one batch is.
+    pub replica_window_bytes: usize,
+    /// Being one of several.
+    pub cluster: ClusterConfig,
 }
 
 impl BrokerConfig {
@@ -64,6 +70,8 @@ impl BrokerConfig {
             snapshot_threshold: 8192,
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
+            replica_window_bytes: 2 * 1024 * 1024,
+            cluster: ClusterConfig::default(),
         }
     }
 }
@@ -74,6 +82,12 @@ pub enum StartError {
     /// The metadata log could not be opened.
     #[error("cannot open the metadata log: {reason}")]
     Metadata {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The server was not let into the cluster.
+    #[error("failed to join metadata Raft group: {reason}")]
+    Join {
         /// Why, and what to do.
         reason: String,
     },

@@ -83,7 +83,8 @@ impl Publisher {
         if let Err(refusal) = target.admits(request.request()) {
             return refuse(reply, refusal);
         }
-        if target.partition.handle.is_paused() {
+        // Paused, or led elsewhere.
+        if target.partition.leading_replica().is_none_or(|replica| replica.is_paused()) {
             let handed_over = self.hand_over();
             return Some(self.publish_after(handed_over, request, reply));
         }
@@ -155,7 +156,11 @@ fn publish_all(
     proposals: &mut Vec<Proposal>,
 ) -> Handover {
     proposals.extend(burst.drain(..).map(|(request, reply)| Proposal::new(request, reply, permit.clone())));
-    partition.handle.publish_all(proposals)
+    match partition.replica() {
+        Some(replica) => replica.publish_all(proposals),
+        // A replica that was here when the burst began is here for ever.
+        None => Handover::Done,
+    }
 }
 
 fn refuse(reply: PublishReply, refusal: PublishError) -> Option<Waiting> {

@@ -89,7 +89,7 @@ impl Broker {
     pub(crate) async fn resume(&self, stream: &LocalStream, partition: PartitionId) -> Result<(), ProposeError> {
         // Cancel safe: whoever stops waiting lets the next one look for itself.
         let _resuming = stream.resuming.lock().await;
-        if stream.here_at(partition).is_none_or(|partition| !partition.handle.is_pausing()) {
+        if stream.partition(partition).is_none_or(|partition| !partition.is_pausing()) {
             return Ok(());
         }
         let (name, at) = (stream.name.clone(), self.node.clock.now());
@@ -144,9 +144,18 @@ fn create_refused(error: ProposeError) -> CreateStreamError {
             Rejection::NoReplicas { factor } => CreateStreamError::NoReplicas { factor: factor.into() },
             Rejection::TooManyReplicas { factor, brokers } => CreateStreamError::TooManyReplicas { factor, brokers },
             Rejection::StreamExists => CreateStreamError::Exists,
-            Rejection::NotFoundForAll | Rejection::StreamNotFound | Rejection::PartitionNotFound => {
-                CreateStreamError::Metadata(misplaced(&rejection))
-            }
+            Rejection::NotFoundForAll
+            | Rejection::StreamNotFound
+            | Rejection::PartitionNotFound
+            | Rejection::Stale
+            | Rejection::NotEligible { .. }
+            | Rejection::NoCandidate
+            | Rejection::HasLeader
+            | Rejection::BrokerNotFound
+            | Rejection::BrokerRunning { .. }
+            | Rejection::LastInSync { .. }
+            | Rejection::NotAMember { .. }
+            | Rejection::FeatureLevel { .. } => CreateStreamError::Metadata(misplaced(&rejection)),
         },
     }
 }
@@ -162,7 +171,16 @@ fn change_refused(error: ProposeError) -> ChangeStreamError {
             | Rejection::TooManyPartitions { .. }
             | Rejection::NoReplicas { .. }
             | Rejection::TooManyReplicas { .. }
-            | Rejection::StreamExists => ChangeStreamError::Metadata(misplaced(&rejection)),
+            | Rejection::StreamExists
+            | Rejection::Stale
+            | Rejection::NotEligible { .. }
+            | Rejection::NoCandidate
+            | Rejection::HasLeader
+            | Rejection::BrokerNotFound
+            | Rejection::BrokerRunning { .. }
+            | Rejection::LastInSync { .. }
+            | Rejection::NotAMember { .. }
+            | Rejection::FeatureLevel { .. } => ChangeStreamError::Metadata(misplaced(&rejection)),
         },
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamId, StreamName};
 
 use crate::log_index::LogIndex;
-use crate::state::Stream;
+use crate::node_id::RaftId;
+use crate::state::{Node, Partition, Stream};
 
 /// Something that changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +33,32 @@ pub enum ClusterEvent {
         /// What they are now.
         readonly: bool,
     },
+    /// A broker is not heard of any more.
+    BrokerFenced(BrokerId),
+    /// A broker is heard of again.
+    BrokerUnfenced(BrokerId),
+    /// A broker will never come back.
+    BrokerRemoved(BrokerId),
+    /// Partitions of one stream have another leader, other replicas or other in-sync replicas.
+    PartitionsReassigned(ReassignedPartitions),
+    /// A server takes part in the agreement, or takes another part, or is reached somewhere else.
+    NodeChanged {
+        /// Raft's number for it.
+        id: RaftId,
+        /// What is known of it now.
+        node: Node,
+    },
+    /// A server takes no part in the agreement any more.
+    NodeRemoved {
+        /// Raft's number for it.
+        id: RaftId,
+        /// The broker it was.
+        broker: BrokerId,
+    },
+    /// Every server understands this feature level now, and it may be used.
+    FeatureLevelRaised(u32),
+    /// This server was so far behind that it was sent the whole state: anything may have changed, see for yourself.
+    Replaced,
 }
 
 /// The stream that is gone: enough to find its data.
@@ -52,6 +79,17 @@ pub struct ChangedPartitions {
     pub name: StreamName,
     /// The partitions, ascending.
     pub partitions: Vec<PartitionId>,
+}
+
+/// Partitions of one stream with what is agreed about them as of this event, whatever was decided since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReassignedPartitions {
+    /// The stream's id.
+    pub stream: StreamId,
+    /// The stream's name.
+    pub name: StreamName,
+    /// The partitions, ascending.
+    pub partitions: Vec<(PartitionId, Partition)>,
 }
 
 /// An applied command's index and what it changed; nothing when it was rejected.

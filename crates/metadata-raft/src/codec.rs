@@ -4,16 +4,58 @@
 //! Bytes come from disk, later from other servers: decoding trusts no length, number or name, and every refusal is typed.
 
 mod command;
+mod membership;
 mod overrides;
+mod raft_message;
 mod raft_record;
+mod rejection;
 mod state;
 
-use liftbridge_types::{InvalidName, InvalidSubject, PartitionId};
+use liftbridge_types::{BrokerId, InvalidName, InvalidSubject, PartitionId};
 use thiserror::Error;
 
+use crate::command::Command;
+use crate::node_id::{DirectoryId, RaftId};
+use crate::rejection::Rejection;
+
 pub(crate) use command::{decode_command, encode_command};
-pub(crate) use raft_record::{RaftRecord, decode_record, encode_entry, encode_hard_state};
+pub(crate) use membership::{
+    JoinedMember, decode_member, decode_membership_change, encode_member, encode_membership_change,
+};
+pub(crate) use raft_message::{decode_message, encode_message};
+pub(crate) use raft_record::{RaftRecord, decode_record, encode_entry, encode_hard_state, encode_reset};
+pub(crate) use rejection::{decode_rejection, encode_rejection};
 pub(crate) use state::{SnapshotContents, decode_snapshot, encode_snapshot};
+
+impl Command {
+    /// The command as it travels to the server that proposes it, and as it stands in the log.
+    pub fn encode(self) -> Vec<u8> {
+        encode_command(self)
+    }
+
+    /// The command these bytes hold.
+    ///
+    /// # Errors
+    /// When they are none that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_command(bytes)
+    }
+}
+
+impl Rejection {
+    /// The rejection as it travels to the server that asked for the command.
+    pub fn encode(self) -> Vec<u8> {
+        encode_rejection(self)
+    }
+
+    /// The rejection these bytes hold.
+    ///
+    /// # Errors
+    /// When they are none that this version knows.
+    pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        decode_rejection(bytes)
+    }
+}
 
 /// Bytes that are not what they should be.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -81,6 +123,18 @@ fn check_version(message: &'static str, version: u32, supported: u32) -> Result<
 
 fn partition_id(number: u32) -> Result<PartitionId, DecodeError> {
     PartitionId::new(number).ok_or(DecodeError::OutOfRange { field: "partition", value: number.into() })
+}
+
+fn broker_id(text: &str) -> Result<BrokerId, DecodeError> {
+    BrokerId::new(text).map_err(|source| DecodeError::Name { field: "broker id", source })
+}
+
+fn directory_id(text: &str) -> Result<DirectoryId, DecodeError> {
+    DirectoryId::new(text).map_err(|source| DecodeError::Name { field: "directory", source })
+}
+
+fn raft_id(number: u64) -> Result<RaftId, DecodeError> {
+    RaftId::new(number).ok_or(DecodeError::OutOfRange { field: "raft id", value: number })
 }
 
 fn port(number: u32) -> Result<u16, DecodeError> {

@@ -8,22 +8,33 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use liftbridge_commitlog::Volume;
+use liftbridge_types::BrokerId;
 use parking_lot::{Mutex, RwLock};
 
+use crate::admission::Join;
+use crate::agreed_state::AgreedState;
+use crate::call_reply::{CallReply, JoinAnswer};
 use crate::cluster_event::{Applied, ClusterEvent, DeletedStream};
 use crate::cluster_state::ClusterState;
 use crate::codec::encode_command;
 use crate::command::Command;
+use crate::controller::ControllerOptions;
 use crate::log_index::LogIndex;
+use crate::node_id::RaftId;
 use crate::proposal::{ProposalReply, Unavailable};
-use crate::raft_node::{NodeFailure, RaftNode};
+use crate::raft_node::{NodeFailure, NodeOptions, Ports, RaftNode};
 use crate::raft_storage::{OpenMetadataError, OpenedStorage, RaftStorage};
+use crate::sessions::{Heartbeat, HeartbeatAnswer};
+use crate::state::Stream;
 
 /// Commands that may wait to be stored. A proposal beyond them is refused as [`Unavailable::Busy`].
 pub const PROPOSALS_WAITING_MAX: usize = 1024;
+/// Messages of other servers, and their calls, that may wait; one beyond them is dropped, as the network might have done.
+const MESSAGES_WAITING_MAX: usize = 256;
 /// The largest encoded command. The largest useful one names every partition of the largest stream.
 const COMMAND_BYTES_MAX: usize = 128 * 1024;
 /// How often a full disk is tried again for those whose commands wait for room.
@@ -40,6 +51,42 @@ pub struct MetadataOptions {
     pub new_cluster_id: String,
     /// Whether it may be founded: not where there is data already, which a new cluster would know nothing of.
     pub may_found: bool,
+    /// How long a broker may give no sign of life before it is fenced.
+    pub session_timeout: Duration,
+    /// How many servers vote at most; 0 = all.
+    pub voters_max: usize,
+    /// Whether a partition that lost all in-sync replicas gets a leader that may lack what was committed.
+    pub unclean_elections: bool,
+    /// What election timeouts follow from; another number on every server and in every life.
+    pub seed: u64,
+}
+
+impl MetadataOptions {
+    /// The defaults, for a cluster that is founded under this id if it has to be.
+    pub fn new(new_cluster_id: String) -> Self {
+        Self {
+            snapshot_threshold: 8192,
+            snapshot_retain: 2,
+            new_cluster_id,
+            may_found: true,
+            session_timeout: Duration::from_secs(2),
+            voters_max: 0,
+            unclean_elections: false,
+            seed: 0,
+        }
+    }
+
+    fn of_node(&self) -> NodeOptions {
+        NodeOptions {
+            snapshot_threshold: self.snapshot_threshold,
+            controller: ControllerOptions {
+                session_timeout: self.session_timeout,
+                voters_max: self.voters_max,
+                unclean_elections: self.unclean_elections,
+            },
+            seed: self.seed,
+        }
+    }
 }
 
 /// What opening found. The state holds all of it; what cannot be seen there is which data has to go.
@@ -47,6 +94,8 @@ pub struct MetadataOptions {
 pub struct Recovery {
     /// Whether there was nothing and the cluster was founded.
     pub founded: bool,
+    /// Raft's number for this server.
+    pub raft_id: RaftId,
     /// The last entry that was applied: to be reported as carried out when the deletions have been.
     pub index: LogIndex,
     /// Streams deleted since the newest snapshot, whose data may still be there.
@@ -61,7 +110,7 @@ pub struct Metadata {
 }
 
 struct Shared {
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
     carried_out: AtomicU64,
     /// Whether the thread has a [`Request::CarriedOut`] it has not taken in yet; one is enough.
     nudged: AtomicBool,
@@ -71,27 +120,32 @@ struct Shared {
 
 enum Request {
     Propose { command: Vec<u8>, reply: ProposalReply },
+    Message { from: BrokerId, bytes: Bytes },
+    Join { join: Join, reply: CallReply<JoinAnswer> },
+    Heartbeat { beat: Heartbeat, reply: CallReply<HeartbeatAnswer> },
+    Resign,
     CarriedOut,
     Close,
 }
 
 impl Metadata {
-    /// Opens the metadata on `volume`, or founds it, and returns when everything agreed on before is applied. What is applied
-    /// from then on goes to `deliver`, in order, on raft's thread: while `deliver` blocks, nothing is agreed on.
+    /// Opens the metadata on `volume`, or founds it. A server that votes alone returns when everything agreed on before is
+    /// applied; one with peers when that is applied which it knows to be. What is applied from then on goes to
+    /// `ports.deliver`, in order, on raft's thread.
     ///
     /// # Errors
     /// When it cannot be read back completely; it never starts with less than was agreed on.
     pub fn open(
         volume: &dyn Volume,
         options: &MetadataOptions,
-        deliver: impl FnMut(Applied) + Send + 'static,
+        ports: Ports,
     ) -> Result<(Self, Recovery), OpenMetadataError> {
         let OpenedStorage { storage, state, founded } =
             RaftStorage::open(volume, options.snapshot_retain, options.may_found.then_some(&options.new_cluster_id))?;
-        let carried_out = storage.snapshot_index();
-        let state = Arc::new(RwLock::new(state));
-        let (node, deleted) = replay(storage, &state, options.snapshot_threshold, Box::new(deliver))?;
-        let recovery = Recovery { founded, index: node.applied(), deleted };
+        let (carried_out, raft_id) = (storage.snapshot_index(), storage.raft_id());
+        let state = Arc::new(AgreedState::new(state, carried_out));
+        let (node, deleted) = replay(storage, &state, options.of_node(), ports)?;
+        let recovery = Recovery { founded, raft_id, index: node.applied(), deleted };
         let shared = Arc::new(Shared {
             state,
             carried_out: AtomicU64::new(carried_out.get()),
@@ -99,8 +153,8 @@ impl Metadata {
             failure: RwLock::new(None),
             thread: Mutex::new(None),
         });
-        // One place more than for proposals, so that news of what was carried out finds room.
-        let (requests, received) = sync_channel(PROPOSALS_WAITING_MAX + 1);
+        // One place more than for proposals and messages, so that news of what was carried out finds room.
+        let (requests, received) = sync_channel(PROPOSALS_WAITING_MAX + MESSAGES_WAITING_MAX + 1);
         let of_thread = shared.clone();
         let thread =
             std::thread::Builder::new().name("metadata".to_owned()).spawn(move || of_thread.run(node, &received));
@@ -111,6 +165,11 @@ impl Metadata {
     /// What is agreed on at this moment. Nothing is applied while the answer is held: look, and let go.
     pub fn state(&self) -> impl Deref<Target = ClusterState> + '_ {
         self.shared.state.read()
+    }
+
+    /// The streams that are agreed on at this moment, and the last entry that made them what they are.
+    pub fn streams(&self) -> (LogIndex, Vec<Arc<Stream>>) {
+        self.shared.state.look(|state| state.streams().iter().cloned().collect())
     }
 
     /// Proposes a command; never blocks. Those proposed together are stored together.
@@ -131,6 +190,28 @@ impl Metadata {
                 }
             }
         }
+    }
+
+    /// Takes in a message that another server's port has sent. Never blocks: what there is no room for is dropped.
+    pub fn receive(&self, from: BrokerId, bytes: Bytes) {
+        let _ = self.requests.try_send(Request::Message { from, bytes });
+    }
+
+    /// Lets another server into the cluster, or says why not; never blocks. The answer may take an agreement.
+    pub fn join(&self, join: Join, reply: CallReply<JoinAnswer>) {
+        // Where there is no room the reply is dropped, and with it answered.
+        let _ = self.requests.try_send(Request::Join { join, reply });
+    }
+
+    /// Hears a broker; never blocks. Only the controller has something to say to it.
+    pub fn heartbeat(&self, beat: Heartbeat, reply: CallReply<HeartbeatAnswer>) {
+        let _ = self.requests.try_send(Request::Heartbeat { beat, reply });
+    }
+
+    /// Hands the part of the controller to another server, if this one has it and there is one that can take it. That it has
+    /// happened is told as any change of this server's part.
+    pub fn resign(&self) {
+        let _ = self.requests.try_send(Request::Resign);
     }
 
     /// Reports that everything up to `index` was carried out on this server, so that a snapshot may contain it.
@@ -166,12 +247,12 @@ impl fmt::Debug for Metadata {
     }
 }
 
-/// Starts the node, which applies everything its log holds, and notes what must go because of that.
+/// Starts the node, which applies what its log holds, and notes what must go because of that.
 fn replay(
     storage: RaftStorage,
-    state: &Arc<RwLock<ClusterState>>,
-    snapshot_threshold: u64,
-    deliver: Box<dyn FnMut(Applied) + Send>,
+    state: &Arc<AgreedState>,
+    options: NodeOptions,
+    ports: Ports,
 ) -> Result<(RaftNode, Vec<DeletedStream>), OpenMetadataError> {
     let deleted = Arc::new(Mutex::new(Vec::new()));
     let noted = deleted.clone();
@@ -182,8 +263,8 @@ fn replay(
         });
         noted.lock().extend(gone);
     };
-    let mut node = RaftNode::start(storage, state.clone(), snapshot_threshold, Box::new(note))?;
-    node.deliver_to(deliver);
+    let mut node = RaftNode::start(storage, state.clone(), options, Ports::alone(note))?;
+    node.connect(ports);
     let deleted = std::mem::take(&mut *deleted.lock());
     Ok((node, deleted))
 }
@@ -207,8 +288,11 @@ impl Shared {
     }
 
     fn serve(&self, node: &mut RaftNode, requests: &Receiver<Request>) -> Result<(), NodeFailure> {
+        let started = Instant::now();
         loop {
-            let mut closing = match next_request(requests, node.waits_for_room()) {
+            let first = next_request(requests, patience(node, started.elapsed()));
+            node.advance_to(started.elapsed())?;
+            let mut closing = match first {
                 Ok(first) => self.take(node, first)?,
                 Err(RecvTimeoutError::Timeout) => false,
                 // Every handle is gone.
@@ -230,6 +314,16 @@ impl Shared {
     fn take(&self, node: &mut RaftNode, request: Request) -> Result<bool, NodeFailure> {
         match request {
             Request::Propose { command, reply } => node.propose(command, reply).map(|()| false),
+            Request::Message { from, bytes } => node.receive(&from, &bytes).map(|()| false),
+            Request::Join { join, reply } => node.join(join, reply).map(|()| false),
+            Request::Heartbeat { beat, reply } => {
+                reply.answer(node.on_heartbeat(&beat));
+                Ok(false)
+            }
+            Request::Resign => {
+                node.resign();
+                Ok(false)
+            }
             Request::CarriedOut => {
                 self.nudged.store(false, Ordering::Release);
                 Ok(false)
@@ -239,19 +333,32 @@ impl Shared {
     }
 }
 
-/// Blocks until there is something to do: a request, or something that waits for room to be tried again.
-fn next_request(requests: &Receiver<Request>, waits_for_room: bool) -> Result<Request, RecvTimeoutError> {
-    if waits_for_room {
-        return requests.recv_timeout(ROOM_RETRY);
+/// How long the node can do without anybody asking: until its next tick, or until something that waits for room is tried
+/// again; `None` = for ever.
+fn patience(node: &RaftNode, now: Duration) -> Option<Duration> {
+    let tick = node.next_tick().map(|due| due.saturating_sub(now));
+    let room = node.waits_for_room().then_some(ROOM_RETRY);
+    tick.into_iter().chain(room).min()
+}
+
+/// Blocks until there is something to do.
+fn next_request(requests: &Receiver<Request>, patience: Option<Duration>) -> Result<Request, RecvTimeoutError> {
+    match patience {
+        Some(patience) => requests.recv_timeout(patience),
+        None => requests.recv().map_err(|_| RecvTimeoutError::Disconnected),
     }
-    requests.recv().map_err(|_| RecvTimeoutError::Disconnected)
 }
 
 fn refuse_until_closed(requests: &Receiver<Request>, failure: &Unavailable) {
     for request in requests {
         match request {
             Request::Propose { reply, .. } => reply.answer(Err(failure.clone().into())),
-            Request::CarriedOut => {}
+            // Those who wait for an answer get one by being dropped.
+            Request::Message { .. }
+            | Request::Join { .. }
+            | Request::Heartbeat { .. }
+            | Request::Resign
+            | Request::CarriedOut => {}
             Request::Close => return,
         }
     }

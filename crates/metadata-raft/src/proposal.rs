@@ -6,6 +6,7 @@ use thiserror::Error;
 
 use crate::log_index::LogIndex;
 use crate::rejection::Rejection;
+use crate::standing::ControllerAddress;
 
 /// A command was not applied.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -38,9 +39,15 @@ pub enum Unavailable {
         /// The limit.
         limit: usize,
     },
-    /// This server no longer leads the metadata; try again.
+    /// This server ceased to be the controller before it knew what becomes of the command.
     #[error("leadership lost while committing")]
     LeadershipLost,
+    /// This server is not the controller; nothing was proposed.
+    #[error("not the metadata leader")]
+    NotController {
+        /// Who is, as far as this server knows.
+        controller: Option<ControllerAddress>,
+    },
     /// The metadata was closed.
     #[error("metadata is closed")]
     Closed,

@@ -5,6 +5,7 @@
 //! because raft may take an entry back, which an append-only log does not:
 //! - An entry takes the place of any earlier entry with its index, and of everything after that one. So a conflicting suffix is
 //!   not cut off but overruled by what is appended, in one write, and a crash leaves either the old suffix or the new.
+//! - A snapshot that came from another server takes the place of every entry. A record says so behind it.
 //! - The latest hard state counts. It is repeated whenever older segments are about to go.
 //! - Everything before the entry that follows the oldest snapshot kept may go: whole segments, by the log's retention.
 //! - Damage in the middle takes away what stands before it: which entries it overruled is unknown. A snapshot has to cover
@@ -26,7 +27,8 @@ use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 use raft::eraftpb::{Entry, HardState};
 use thiserror::Error;
 
-use crate::codec::{DecodeError, RaftRecord, decode_record, encode_entry, encode_hard_state};
+use crate::codec::{DecodeError, RaftRecord, decode_record, encode_entry, encode_hard_state, encode_reset};
+use crate::log_index::LogIndex;
 
 /// Size of a segment, and so the step in which old records go.
 const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
@@ -158,6 +160,17 @@ impl RaftLog {
         Ok(())
     }
 
+    /// Voids every entry, durably: a snapshot that was written already takes their place, and the next entry follows it.
+    pub(crate) fn reset(&mut self, snapshot: LogIndex, hard_state: &HardState) -> Result<(), PersistError> {
+        self.builder.clear();
+        self.push(&encode_reset(snapshot))?;
+        self.positions.entries.clear();
+        self.positions.hard_state = Some(self.push(&encode_hard_state(hard_state))?);
+        self.write_batch()?;
+        self.log.sync()?;
+        Ok(())
+    }
+
     /// Lets go of what stands before the entry at `first_needed`, as far as whole segments hold nothing else.
     pub(crate) fn compact(&mut self, first_needed: u64, hard_state: &HardState) -> Result<(), PersistError> {
         self.append(&[], Some(hard_state))?;
@@ -226,6 +239,10 @@ impl RaftLog {
             RaftRecord::HardState(state) => {
                 replayed.hard_state = Some(state);
                 self.positions.hard_state = Some(offset);
+            }
+            RaftRecord::Reset(_) => {
+                self.positions.entries.clear();
+                replayed.entries.clear();
             }
             RaftRecord::Entry(entry) => {
                 self.positions.overrule(entry.index, offset);

@@ -1,50 +1,109 @@
-//! Raft, driven. Owns the order of persisting, applying and answering; never threads, channels or what a command means.
+//! Raft, driven. Owns the order of persisting, sending, applying and answering; never threads, channels, clocks or what a
+//! command means.
 //!
 //! A group of one needs no clock: it campaigns when it starts, wins by its own vote, and commits what it has stored. So
-//! nothing here ticks, and an idle server does nothing at all. Raft numbers, entries, snapshots and membership are those
-//! of any raft group: peers add ticks and a way for messages, not another store.
+//! nothing ticks there, and an idle server does nothing at all. With peers there are ticks, counted from the time that comes
+//! in as an argument, and messages, which go out through a port. What is deterministic stays so: raft draws election timeouts
+//! from a thread's own randomness, and here each is replaced by one that follows from a seed, the server and the term.
 
-use std::collections::VecDeque;
+mod applying;
+mod controlling;
+mod peers;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
-use parking_lot::RwLock;
-use raft::eraftpb::{Entry, EntryType};
+use liftbridge_types::BrokerId;
+use raft::eraftpb::ConfState;
 use raft::{Config, RawNode, Ready, StateRole};
 use thiserror::Error;
 
+use crate::agreed_state::AgreedState;
 use crate::cluster_event::Applied;
-use crate::cluster_state::ClusterState;
-use crate::codec::{DecodeError, decode_command};
+use crate::codec::DecodeError;
+use crate::controller::{Controller, ControllerOptions};
 use crate::log_index::LogIndex;
 use crate::proposal::{ProposalReply, Unavailable};
 use crate::raft_log::PersistError;
 use crate::raft_logger::raft_logger;
-use crate::raft_storage::{FOUNDER, InstallSnapshotError, OpenMetadataError, RaftStorage};
+use crate::raft_storage::{InstallSnapshotError, OpenMetadataError, RaftStorage};
+use crate::standing::Standing;
+
+use controlling::PendingJoin;
 
 /// Bytes of entries raft puts into one message, and of committed ones into one step.
 const STEP_BYTES_MAX: u64 = 1024 * 1024;
+/// Appends on their way to one peer at most.
+const INFLIGHT_MESSAGES_MAX: usize = 128;
+/// The unit of raft's time.
+pub(crate) const TICK: Duration = Duration::from_millis(100);
+/// Ticks without a leader after which there is an election, at least; the upper end is twice that.
+const ELECTION_TICKS: usize = 7;
+/// The same as a time.
+const ELECTION_TIMEOUT: Duration = Duration::from_millis(700);
+/// Ticks between a leader's heartbeats.
+const HEARTBEAT_TICKS: usize = 2;
 
 /// The node cannot go on; what was agreed on is safe on the medium as far as the medium is.
 #[derive(Debug, Error)]
 pub(crate) enum NodeFailure {
     #[error("{0}; mend the storage and restart the server")]
     Persist(#[from] PersistError),
+    #[error("{0}; mend the storage and restart the server")]
+    TakeIn(InstallSnapshotError),
     #[error("entry {index}: {source}")]
     Entry { index: LogIndex, source: DecodeError },
-    #[error("entry {index} changes the membership: written by a newer version of this server, upgrade it")]
+    #[error("snapshot: {0}")]
+    Snapshot(DecodeError),
+    #[error("entry {index} changes the membership in a way that is not known here: upgrade this server")]
     Membership { index: LogIndex },
     #[error("raft: {0}")]
     Raft(#[from] raft::Error),
-    #[error("raft handed out a snapshot though there is no peer it could come from")]
-    ForeignSnapshot,
 }
 
-/// Who waits for the entry at an index.
+/// Takes a message for another server; it may be lost.
+pub type SendMessage = Box<dyn FnMut(&BrokerId, Vec<u8>) + Send>;
+
+/// Where what happens goes. Everything is called on raft's thread, and while it blocks nothing is agreed on.
+pub struct Ports {
+    /// Takes what was applied, in order.
+    pub deliver: Box<dyn FnMut(Applied) + Send>,
+    /// Takes a message for another server; it may be lost.
+    pub send: SendMessage,
+    /// Takes this server's part each time it changes.
+    pub stand: Box<dyn FnMut(&Standing) + Send>,
+}
+
+impl Ports {
+    /// The ports of a server without peers.
+    pub fn alone(deliver: impl FnMut(Applied) + Send + 'static) -> Self {
+        Self { deliver: Box::new(deliver), send: Box::new(|_, _| {}), stand: Box::new(|_| {}) }
+    }
+}
+
+impl fmt::Debug for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ports").finish_non_exhaustive()
+    }
+}
+
+/// How a node behaves.
+#[derive(Clone, Debug)]
+pub(crate) struct NodeOptions {
+    pub(crate) snapshot_threshold: u64,
+    pub(crate) controller: ControllerOptions,
+    /// What election timeouts follow from.
+    pub(crate) seed: u64,
+}
+
+/// Who waits for the entry at an index; nobody for what the controller proposed by itself.
 #[derive(Debug)]
 struct Waiting {
     index: u64,
     term: u64,
-    reply: ProposalReply,
+    reply: Option<ProposalReply>,
 }
 
 /// A snapshot that is due but contains events nobody has carried out yet.
@@ -52,6 +111,7 @@ struct Waiting {
 struct DueSnapshot {
     index: LogIndex,
     term: u64,
+    membership: ConfState,
     body: Vec<u8>,
 }
 
@@ -64,34 +124,58 @@ struct DueSnapshot {
 ///   still turn out untrue. So while something waits for room on the medium, its proposers wait too, and whatever comes
 ///   later is refused before raft knows of it.
 /// - A snapshot contains nothing whose events were not reported as carried out, so a restart delivers those again.
+/// - A change of membership is applied after it is durable that it is committed: a server that restarts never holds an
+///   election with fewer voters than it has acted with.
 pub(crate) struct RaftNode {
     raw: RawNode<RaftStorage>,
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
+    options: NodeOptions,
+    ports: Ports,
     applied: LogIndex,
+    applied_term: u64,
     waiting: VecDeque<Waiting>,
     /// What raft wants stored and the full medium did not take. Until it does, raft must not be told anything.
     unstored: Option<Ready>,
-    snapshot_threshold: u64,
     commands_since_snapshot: u64,
     due_snapshot: Option<DueSnapshot>,
-    deliver: Box<dyn FnMut(Applied) + Send>,
+    /// The time, counted from any fixed moment, and up to when there were ticks.
+    now: Duration,
+    ticked: Duration,
+    /// Who spoke under which of raft's numbers, for as long as the state does not say.
+    introduced: BTreeMap<u64, BrokerId>,
+    /// When each peer was last heard of, while this server leads.
+    contacts: BTreeMap<u64, Duration>,
+    /// Since when each peer is being sent a snapshot.
+    snapshots_under_way: BTreeMap<u64, Duration>,
+    controller: Controller,
+    /// Whether this server acts as the controller.
+    controls: bool,
+    /// The other broker that led last, since this one did.
+    predecessor: Option<BrokerId>,
+    joins: VecDeque<PendingJoin>,
+    standing: Option<Standing>,
 }
 
 impl RaftNode {
-    /// A node over an opened storage whose snapshot holds `state`. It leads before it returns, and everything the log
-    /// holds is applied.
+    /// A node over an opened storage whose snapshot holds `state`. Before it returns everything is applied that is known to
+    /// be committed; the only voter of its group leads, too, and then that is everything the log holds.
     pub(crate) fn start(
         storage: RaftStorage,
-        state: Arc<RwLock<ClusterState>>,
-        snapshot_threshold: u64,
-        deliver: Box<dyn FnMut(Applied) + Send>,
+        state: Arc<AgreedState>,
+        options: NodeOptions,
+        ports: Ports,
     ) -> Result<Self, OpenMetadataError> {
         let applied = storage.snapshot_index();
         let config = Config {
-            id: FOUNDER,
+            id: storage.raft_id().get(),
             applied: applied.get(),
             max_size_per_msg: STEP_BYTES_MAX,
             max_committed_size_per_ready: STEP_BYTES_MAX,
+            max_inflight_msgs: INFLIGHT_MESSAGES_MAX,
+            election_tick: ELECTION_TICKS,
+            heartbeat_tick: HEARTBEAT_TICKS,
+            check_quorum: true,
+            pre_vote: true,
             ..Config::default()
         };
         let refused = |error: raft::Error| OpenMetadataError::Raft { reason: error.to_string() };
@@ -99,19 +183,38 @@ impl RaftNode {
         let mut node = Self {
             raw,
             state,
+            controller: Controller::new(options.controller.clone()),
+            options: NodeOptions { snapshot_threshold: options.snapshot_threshold.max(1), ..options },
+            ports,
             applied,
+            applied_term: 0,
             waiting: VecDeque::new(),
             unstored: None,
-            snapshot_threshold: snapshot_threshold.max(1),
             commands_since_snapshot: 0,
             due_snapshot: None,
-            deliver,
+            now: Duration::ZERO,
+            ticked: Duration::ZERO,
+            introduced: BTreeMap::new(),
+            contacts: BTreeMap::new(),
+            snapshots_under_way: BTreeMap::new(),
+            controls: false,
+            predecessor: None,
+            joins: VecDeque::new(),
+            standing: None,
         };
-        node.raw.campaign().map_err(refused)?;
-        node.drive().map_err(|failure| OpenMetadataError::Raft { reason: failure.to_string() })?;
+        let failed = |failure: NodeFailure| OpenMetadataError::Raft { reason: failure.to_string() };
+        node.set_election_timeout();
+        // What is known to be committed may change who votes, so it comes before the question whether anybody else does.
+        node.drive().map_err(failed)?;
+        if node.is_sole_voter() {
+            node.raw.campaign().map_err(refused)?;
+            node.drive().map_err(failed)?;
+        }
         let reason = match &node.unstored {
             Some(_) => "disk is full: free space on the volume of the data directory",
-            None if node.raw.raft.state != StateRole::Leader => "this server does not lead its own metadata",
+            None if node.is_sole_voter() && node.raw.raft.state != StateRole::Leader => {
+                "this server does not lead its own metadata"
+            }
             None => return Ok(node),
         };
         Err(OpenMetadataError::Raft { reason: reason.to_owned() })
@@ -122,9 +225,11 @@ impl RaftNode {
         self.applied
     }
 
-    /// Sets where events go from now on.
-    pub(crate) fn deliver_to(&mut self, deliver: Box<dyn FnMut(Applied) + Send>) {
-        self.deliver = deliver;
+    /// Sets where what happens goes from now on; the part this server has now is told anew.
+    pub(crate) fn connect(&mut self, ports: Ports) {
+        self.ports = ports;
+        self.standing = None;
+        self.tell_standing();
     }
 
     /// Proposes an encoded command. [`RaftNode::drive`] stores it, with whatever else was proposed before that, in one go.
@@ -136,28 +241,60 @@ impl RaftNode {
             reply.answer(Err(disk_full().into()));
             return Ok(());
         }
+        self.propose_for(command, Some(reply))
+    }
+
+    fn propose_for(&mut self, command: Vec<u8>, reply: Option<ProposalReply>) -> Result<(), NodeFailure> {
+        let refused = |reply: Option<ProposalReply>, why: Unavailable| {
+            if let Some(reply) = reply {
+                reply.answer(Err(why.into()));
+            }
+        };
+        // Raft would hand it on to the leader by itself, and nobody would know what becomes of it.
+        if self.raw.raft.state != StateRole::Leader {
+            let controller = self.controller_address();
+            refused(reply, Unavailable::NotController { controller });
+            return Ok(());
+        }
         match self.raw.propose(Vec::new(), command) {
             Ok(()) => {
                 let (index, term) = (self.raw.raft.raft_log.last_index(), self.raw.raft.term);
                 self.waiting.push_back(Waiting { index, term, reply });
             }
-            Err(raft::Error::ProposalDropped) => reply.answer(Err(Unavailable::LeadershipLost.into())),
+            // The leadership is being handed over.
+            Err(raft::Error::ProposalDropped) => refused(reply, Unavailable::NotController { controller: None }),
             Err(error) => {
-                reply.answer(Err(Unavailable::LogFailed { reason: error.to_string() }.into()));
+                refused(reply, Unavailable::LogFailed { reason: error.to_string() });
                 return Err(error.into());
             }
         }
         Ok(())
     }
 
-    /// Does everything raft has to have done: stores, applies, delivers, answers.
+    /// Does everything raft has to have done: stores, sends, applies, delivers, answers.
     pub(crate) fn drive(&mut self) -> Result<(), NodeFailure> {
+        loop {
+            self.store_ready()?;
+            self.offer_newer_snapshot();
+            self.follow_leadership();
+            if self.unstored.is_none() {
+                self.do_what_needs_no_clock()?;
+            }
+            if self.unstored.is_some() || !self.raw.has_ready() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn store_ready(&mut self) -> Result<(), NodeFailure> {
         loop {
             let retried = self.unstored.is_some();
             let ready = match self.unstored.take() {
                 Some(ready) => ready,
                 None if self.raw.has_ready() => {
                     let mut ready = self.raw.ready();
+                    // A leader's own, which may leave before it has stored what they carry.
+                    self.send(ready.take_messages());
                     // These were stored with an earlier ready.
                     self.apply_entries(ready.take_committed_entries())?;
                     ready
@@ -176,11 +313,12 @@ impl RaftNode {
         }
     }
 
-    /// Stores what is ready, and only then tells raft that it is. `false` when the medium is full: then nothing has happened,
-    /// and the same is tried again later.
-    fn store(&mut self, ready: Ready) -> Result<bool, NodeFailure> {
-        if !ready.snapshot().is_empty() {
-            return Err(NodeFailure::ForeignSnapshot);
+    /// Stores what is ready, and only then tells raft, and others, that it is. `false` when the medium is full: then nothing
+    /// has happened, and the same is tried again later.
+    fn store(&mut self, mut ready: Ready) -> Result<bool, NodeFailure> {
+        if !ready.snapshot().is_empty() && !self.take_in(&ready)? {
+            self.unstored = Some(ready);
+            return Ok(false);
         }
         match self.raw.mut_store().persist(ready.entries(), ready.hs()) {
             Err(error) if error.is_disk_full() => {
@@ -189,11 +327,15 @@ impl RaftNode {
             }
             other => other?,
         }
-        // Messages, of which a group of one has none, could be sent from here on.
+        self.send(ready.take_persisted_messages());
         let mut light = self.raw.advance_append(ready);
         if let Some(commit) = light.commit_index() {
             self.raw.mut_store().set_commit(commit);
+            if self.raw.raft.has_pending_conf() {
+                self.persist_commit()?;
+            }
         }
+        self.send(light.take_messages());
         self.apply_entries(light.take_committed_entries())?;
         self.raw.advance_apply();
         Ok(true)
@@ -203,7 +345,8 @@ impl RaftNode {
     /// and a longer start, no more; the next threshold tries again.
     pub(crate) fn maybe_write_snapshot(&mut self, carried_out: LogIndex) -> Result<(), NodeFailure> {
         let Some(due) = self.due_snapshot.take_if(|due| due.index <= carried_out) else { return Ok(()) };
-        match self.raw.mut_store().install_snapshot(due.index, due.term, &due.body) {
+        let DueSnapshot { index, term, membership, body } = due;
+        match self.raw.mut_store().install_snapshot(index, term, membership, &body) {
             Ok(()) => Ok(()),
             Err(InstallSnapshotError::Storage(error)) => {
                 tracing::warn!(%error, "metadata snapshot was not written");
@@ -231,7 +374,7 @@ impl RaftNode {
 
     /// Answers everybody who waits that it is unknown what comes of it.
     pub(crate) fn refuse_waiting(&mut self, why: &Unavailable) {
-        for Waiting { reply, .. } in self.waiting.drain(..) {
+        for reply in self.waiting.drain(..).filter_map(|waiting| waiting.reply) {
             reply.answer(Err(why.clone().into()));
         }
     }
@@ -243,55 +386,23 @@ impl RaftNode {
         }
     }
 
-    fn apply_entries(&mut self, entries: Vec<Entry>) -> Result<(), NodeFailure> {
-        for entry in entries {
-            self.apply_entry(&entry)?;
-        }
-        Ok(())
+    fn id(&self) -> u64 {
+        self.raw.raft.id
     }
 
-    fn apply_entry(&mut self, entry: &Entry) -> Result<(), NodeFailure> {
-        let index = LogIndex::new(entry.index);
-        if entry.get_entry_type() != EntryType::EntryNormal {
-            return Err(NodeFailure::Membership { index });
-        }
-        // A new leader's first entry is empty; a command never is.
-        if !entry.data.is_empty() {
-            let command = decode_command(&entry.data).map_err(|source| NodeFailure::Entry { index, source })?;
-            let outcome = self.state.write().apply(index, command);
-            self.applied = index;
-            self.note_command(index, entry.term);
-            let (events, answer) = match outcome {
-                Ok(events) => (events, Ok(index)),
-                Err(rejection) => (Vec::new(), Err(rejection.into())),
-            };
-            (self.deliver)(Applied { index, events });
-            if let Some(reply) = self.waiting_for(entry) {
-                reply.answer(answer);
+    fn is_sole_voter(&self) -> bool {
+        self.raw.store().membership().voters == [self.id()]
+    }
+
+    /// Makes it durable how far is committed, before membership changes with it. On a full medium it is done without.
+    fn persist_commit(&mut self) -> Result<(), NodeFailure> {
+        let hard_state = self.raw.raft.hard_state();
+        match self.raw.mut_store().persist(&[], Some(&hard_state)) {
+            Err(error) if error.is_disk_full() => {
+                tracing::warn!(%error, "a change of membership was not noted as committed");
+                Ok(())
             }
-        }
-        self.applied = index;
-        Ok(())
-    }
-
-    /// Whoever proposed this entry. Those that waited for another one in its place hear that theirs is lost.
-    fn waiting_for(&mut self, entry: &Entry) -> Option<ProposalReply> {
-        while self.waiting.front().is_some_and(|first| first.index <= entry.index) {
-            let first = self.waiting.pop_front()?;
-            if (first.index, first.term) == (entry.index, entry.term) {
-                return Some(first.reply);
-            }
-            first.reply.answer(Err(Unavailable::LeadershipLost.into()));
-        }
-        None
-    }
-
-    fn note_command(&mut self, index: LogIndex, term: u64) {
-        self.commands_since_snapshot = self.commands_since_snapshot.saturating_add(1);
-        if self.due_snapshot.is_none() && self.commands_since_snapshot >= self.snapshot_threshold {
-            let body = self.raw.store().encode_snapshot(index, term, &self.state.read());
-            self.due_snapshot = Some(DueSnapshot { index, term, body });
-            self.commands_since_snapshot = 0;
+            other => Ok(other?),
         }
     }
 }
@@ -299,3 +410,8 @@ impl RaftNode {
 fn disk_full() -> Unavailable {
     Unavailable::LogFailed { reason: "disk is full: free space on the volume of the data directory".to_owned() }
 }
+
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod tests;

@@ -7,12 +7,15 @@
 //! |---|---|---|---|
 //! | `missing` | none | empty | refused when there is data that a new cluster would know nothing of |
 //! | `founding` | none | empty | a snapshot at index 1 and term 1 is written: the cluster is founded |
+//! | `joined` | none, and a number that a cluster gave | no entry | it begins with nothing, and is sent a snapshot |
 //! | `resuming` | newest whole | continues it | it is used |
 //! | `falling back` | newest damaged, an older one whole | continues the older one | the older one is used, with a warning |
+//! | `sent` | newest whole, sent by another server | another entry at its index | the log is void, the snapshot is used |
 //! | `unreachable` | none whole that the log continues | any | refused: what was agreed on cannot be known |
 //! | `forgetful` | beyond index 1, or there is data | without a hard state | refused: this server could vote twice in one term |
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use liftbridge_commitlog::{LogError, Volume};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
@@ -20,22 +23,25 @@ use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use thiserror::Error;
 
 use crate::cluster_state::ClusterState;
-use crate::codec::{DecodeError, SnapshotContents, decode_snapshot, encode_snapshot};
+use crate::codec::{DecodeError, JoinedMember, SnapshotContents, decode_snapshot, encode_snapshot};
+use crate::framed_file::FramedReadError;
 use crate::log_index::LogIndex;
+use crate::member_file;
+use crate::node_id::RaftId;
 use crate::raft_log::{PersistError, RaftLog, RaftLogError, Replayed};
 use crate::reserve::Reserve;
-use crate::snapshot_store::{SnapshotReadError, SnapshotStore};
+use crate::snapshot_store::SnapshotStore;
 
 /// Where the raft log is on the volume, and the reserve with it.
-const LOG_DIRECTORY: &str = "raft";
+pub(crate) const LOG_DIRECTORY: &str = "raft";
 /// Where the snapshots are.
-const SNAPSHOT_DIRECTORY: &str = "raft/snapshots";
-/// The raft number of the server that founds a cluster.
-pub(crate) const FOUNDER: u64 = 1;
+pub(crate) const SNAPSHOT_DIRECTORY: &str = "raft/snapshots";
 /// The first log index holds no entry but the founding snapshot, so that whoever joins later is sent a snapshot with the
 /// membership in it and never replays a membership change without one.
 const FOUNDING_INDEX: LogIndex = LogIndex::new(1);
 const FOUNDING_TERM: u64 = 1;
+/// Before every entry: what a server has that joined and was sent nothing yet.
+const NOTHING_YET: LogIndex = LogIndex::new(0);
 
 /// The metadata could not be opened.
 #[derive(Debug, Error)]
@@ -46,9 +52,9 @@ pub enum OpenMetadataError {
     /// The raft log could not be opened or read.
     #[error("raft log: {0}")]
     Log(#[from] RaftLogError),
-    /// A snapshot could not be read.
+    /// A snapshot or the file `raft/member` could not be read.
     #[error(transparent)]
-    Snapshot(#[from] SnapshotReadError),
+    Snapshot(#[from] FramedReadError),
     /// A snapshot or an entry with a good checksum makes no sense here.
     #[error(transparent)]
     Decode(#[from] DecodeError),
@@ -83,9 +89,18 @@ pub(crate) struct RaftStorage {
     /// The entries after `snapshot_index`, contiguous.
     entries: VecDeque<Entry>,
     hard_state: HardState,
+    /// Who takes part as of the last entry that was applied.
     membership: ConfState,
     snapshot_index: LogIndex,
     snapshot_term: u64,
+    /// Who took part as of the newest snapshot.
+    snapshot_membership: ConfState,
+    /// Raft's number for this server.
+    raft_id: RaftId,
+    /// A newer snapshot than the one on the medium, for servers that do not take part in that one yet.
+    for_others: Option<Snapshot>,
+    /// Whether somebody needs a newer snapshot than there is.
+    newer_wanted: AtomicBool,
 }
 
 /// A storage that was opened, and the state its newest usable snapshot holds.
@@ -105,35 +120,101 @@ impl RaftStorage {
         new_cluster_id: Option<&String>,
     ) -> Result<OpenedStorage, OpenMetadataError> {
         let mut snapshots = SnapshotStore::open(volume.directory(SNAPSHOT_DIRECTORY), snapshot_retain)?;
-        let (log, replayed) = RaftLog::open(volume.directory(LOG_DIRECTORY))?;
-        let founded = snapshots.kept().is_empty() && log.is_empty();
+        let (mut log, replayed) = RaftLog::open(volume.directory(LOG_DIRECTORY))?;
+        let joined = member_file::load(&*volume.directory(LOG_DIRECTORY))?;
+        let founded = joined.is_none() && snapshots.kept().is_empty() && log.is_empty();
         if founded {
             let cluster_id = new_cluster_id.ok_or(OpenMetadataError::Missing)?;
             let state = ClusterState::founded(cluster_id.clone());
-            snapshots
-                .write(FOUNDING_INDEX, &encode_snapshot(FOUNDING_INDEX, FOUNDING_TERM, &[FOUNDER], &[], &state))?;
+            let founder = [RaftId::FOUNDER.get()];
+            snapshots.write(FOUNDING_INDEX, &encode_snapshot(FOUNDING_INDEX, FOUNDING_TERM, &founder, &[], &state))?;
         }
-        let contents = newest_usable(&snapshots, &replayed)?;
+        let contents = match &joined {
+            Some(member) if snapshots.kept().is_empty() => nothing_yet(member, &replayed)?,
+            _ => newest_usable(&snapshots, &replayed)?,
+        };
+        let has_nothing = contents.index == NOTHING_YET;
         let hard_state = match replayed.hard_state {
             Some(state) => state,
             // Nothing was ever agreed on, which only a volume without data can bear out.
             None if contents.index == FOUNDING_INDEX && replayed.entries.is_empty() && new_cluster_id.is_some() => {
                 HardState::default()
             }
+            // A vote of this number was never asked for.
+            None if has_nothing && log.is_empty() => HardState::default(),
             None => return Err(OpenMetadataError::Forgetful),
         };
-        let entries = replayed.entries.into_iter().filter(|entry| entry.index > contents.index.get()).collect();
+        let hard_state = not_behind(hard_state, &contents);
+        let is_void = is_void(&replayed.entries, &contents);
+        if is_void {
+            let finished = log.reset(contents.index, &hard_state);
+            finished.map_err(|error| OpenMetadataError::Raft { reason: error.to_string() })?;
+        }
+        let followers = replayed.entries.into_iter().filter(|entry| !is_void && entry.index > contents.index.get());
+        let entries = followers.collect();
+        let membership = ConfState::from((contents.voters.clone(), contents.learners.clone()));
         let storage = Self {
             log,
             reserve: Reserve::open(volume.directory(LOG_DIRECTORY)),
             snapshots,
             entries,
-            hard_state: not_behind(hard_state, &contents),
-            membership: ConfState::from((contents.voters, contents.learners)),
+            hard_state,
+            snapshot_membership: membership.clone(),
+            membership,
             snapshot_index: contents.index,
             snapshot_term: contents.term,
+            raft_id: joined.map_or(RaftId::FOUNDER, |member| member.raft_id),
+            for_others: None,
+            newer_wanted: AtomicBool::new(false),
         };
         Ok(OpenedStorage { storage, state: contents.state, founded })
+    }
+
+    /// Raft's number for this server.
+    pub(crate) fn raft_id(&self) -> RaftId {
+        self.raft_id
+    }
+
+    /// Who takes part as of the last entry that was applied.
+    pub(crate) fn membership(&self) -> &ConfState {
+        &self.membership
+    }
+
+    /// Notes who takes part from now on.
+    pub(crate) fn set_membership(&mut self, membership: ConfState) {
+        self.membership = membership;
+    }
+
+    /// Whether somebody has asked for a newer snapshot than there is, since this was asked last.
+    pub(crate) fn take_newer_wanted(&mut self) -> bool {
+        std::mem::take(self.newer_wanted.get_mut())
+    }
+
+    /// Keeps a snapshot for others: the state after the entry at `index`, which was applied last.
+    pub(crate) fn offer(&mut self, index: LogIndex, term: u64, state: &ClusterState) {
+        let body = self.encode_snapshot(index, term, state);
+        self.for_others = Some(raft_snapshot(index, term, &self.membership, body));
+    }
+
+    /// Takes in a snapshot that another server sent: durable on return, with the hard state that goes with it.
+    ///
+    /// The vote comes first, and as far committed as before; then the snapshot; then the word that the log is void. What a
+    /// crash leaves in between is told apart when the log is opened (`sent`).
+    pub(crate) fn take_in(&mut self, snapshot: &Snapshot, hard_state: &HardState) -> Result<(), InstallSnapshotError> {
+        let metadata = snapshot.get_metadata();
+        let index = LogIndex::new(metadata.index);
+        let vote = HardState { commit: self.hard_state.commit, ..hard_state.clone() };
+        self.persist(&[], Some(&vote))?;
+        self.snapshots.write(index, &snapshot.data)?;
+        self.log.reset(index, hard_state)?;
+        self.hard_state = hard_state.clone();
+        self.entries.clear();
+        (self.snapshot_index, self.snapshot_term) = (index, metadata.term);
+        self.snapshot_membership = metadata.get_conf_state().clone();
+        self.membership = self.snapshot_membership.clone();
+        self.for_others = None;
+        self.snapshots.prune()?;
+        Ok(())
     }
 
     /// The last entry the newest snapshot contains.
@@ -190,6 +271,7 @@ impl RaftStorage {
         &mut self,
         index: LogIndex,
         term: u64,
+        membership: ConfState,
         body: &[u8],
     ) -> Result<(), InstallSnapshotError> {
         self.snapshots.write(index, body)?;
@@ -198,6 +280,8 @@ impl RaftStorage {
         }
         self.snapshot_index = index;
         self.snapshot_term = term;
+        self.snapshot_membership = membership;
+        self.for_others = None;
         if let Some(oldest) = self.snapshots.prune()? {
             self.log.compact(oldest.next().get(), &self.hard_state)?;
         }
@@ -276,20 +360,50 @@ impl Storage for RaftStorage {
         Ok(self.last())
     }
 
-    fn snapshot(&self, request_index: u64, _to: u64) -> raft::Result<Snapshot> {
-        let temporarily = || raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable);
-        if request_index > self.snapshot_index.get() {
-            return Err(temporarily());
+    /// The newest snapshot that `to` takes part in: a server ignores one that it does not occur in.
+    fn snapshot(&self, request_index: u64, to: u64) -> raft::Result<Snapshot> {
+        let takes_part = |membership: &ConfState| membership.voters.contains(&to) || membership.learners.contains(&to);
+        if let Some(offered) = &self.for_others {
+            let metadata = offered.get_metadata();
+            if metadata.index >= request_index && takes_part(metadata.get_conf_state()) {
+                return Ok(offered.clone());
+            }
         }
-        let body = self.snapshots.read(self.snapshot_index).map_err(|_| temporarily())?;
-        let mut snapshot = Snapshot::default();
-        snapshot.set_data(body.into());
-        let metadata = snapshot.mut_metadata();
-        metadata.index = self.snapshot_index.get();
-        metadata.term = self.snapshot_term;
-        metadata.set_conf_state(self.membership.clone());
-        Ok(snapshot)
+        if request_index <= self.snapshot_index.get() && takes_part(&self.snapshot_membership) {
+            let read = self.snapshots.read(self.snapshot_index);
+            let snapshot =
+                |body| raft_snapshot(self.snapshot_index, self.snapshot_term, &self.snapshot_membership, body);
+            if let Ok(body) = read {
+                return Ok(snapshot(body));
+            }
+        }
+        self.newer_wanted.store(true, Ordering::Relaxed);
+        Err(raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable))
     }
+}
+
+fn raft_snapshot(index: LogIndex, term: u64, membership: &ConfState, body: Vec<u8>) -> Snapshot {
+    let mut snapshot = Snapshot::default();
+    snapshot.set_data(body.into());
+    let metadata = snapshot.mut_metadata();
+    (metadata.index, metadata.term) = (index.get(), term);
+    metadata.set_conf_state(membership.clone());
+    snapshot
+}
+
+/// What a directory holds that joined a cluster and was sent nothing yet.
+fn nothing_yet(member: &JoinedMember, replayed: &Replayed) -> Result<SnapshotContents, OpenMetadataError> {
+    if !replayed.entries.is_empty() {
+        return Err(OpenMetadataError::Unreachable);
+    }
+    let state = ClusterState::founded(member.cluster_id.clone());
+    Ok(SnapshotContents { index: NOTHING_YET, term: 0, voters: Vec::new(), learners: Vec::new(), state })
+}
+
+/// Whether the log has another entry at the snapshot's index: then the snapshot was sent by another server to take the log's
+/// place, and a crash came before the log was said to be void.
+fn is_void(entries: &[Entry], snapshot: &SnapshotContents) -> bool {
+    entries.iter().any(|entry| entry.index == snapshot.index.get() && entry.term != snapshot.term)
 }
 
 /// The newest snapshot that is whole and that the log continues. One with a good checksum that cannot be understood is no
@@ -305,7 +419,7 @@ fn newest_usable(snapshots: &SnapshotStore, replayed: &Replayed) -> Result<Snaps
                     Err(OpenMetadataError::Unreachable)
                 };
             }
-            Err(SnapshotReadError::Damaged { file }) => {
+            Err(FramedReadError::Damaged { file }) => {
                 tracing::warn!(file, "metadata snapshot is damaged, trying the one before");
             }
             Err(error) => return Err(error.into()),

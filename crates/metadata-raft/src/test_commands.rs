@@ -2,12 +2,19 @@
 
 use std::time::Duration;
 
-use liftbridge_types::{BrokerId, PartitionId, SettingOverrides, StreamName, Subject, Timestamp};
+use liftbridge_types::{
+    BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, PartitionId, SettingOverrides, StreamId, StreamName,
+    Subject, Timestamp,
+};
 use proptest::prelude::*;
 
+use crate::apply::MembershipChange;
+use crate::cluster_state::FEATURE_LEVEL;
 use crate::command::{
-    Command, CreateStream, DeleteStream, PauseStream, RegisterBroker, ReplicaCount, ResumeStream, SetReadonly,
+    BrokerLife, ChangeInSync, Command, CreateStream, DeleteStream, ElectUnclean, Member, MoveLeader, PartitionName,
+    PauseStream, RegisterBroker, RemoveBroker, ReplicaCount, ResumeStream, SetReadonly,
 };
+use crate::node_id::{DirectoryId, RaftId};
 
 pub(crate) fn broker(id: &str) -> BrokerId {
     BrokerId::new(id).unwrap()
@@ -26,7 +33,64 @@ pub(crate) fn at(nanos: i64) -> Timestamp {
 }
 
 pub(crate) fn register(id: &str) -> Command {
-    Command::RegisterBroker(RegisterBroker { id: broker(id), host: "localhost".to_owned(), port: 9292 })
+    let host = "localhost".to_owned();
+    Command::RegisterBroker(RegisterBroker { id: broker(id), host, port: 9292, member: None })
+}
+
+/// The server whose raft number is `number` starts with its log, as a broker of the same name.
+pub(crate) fn start(number: u64) -> Command {
+    Command::RegisterBroker(RegisterBroker {
+        id: broker(&number.to_string()),
+        host: "localhost".to_owned(),
+        port: 9292,
+        member: Some(member(number, true)),
+    })
+}
+
+/// The same without its log.
+pub(crate) fn start_empty(number: u64) -> Command {
+    match start(number) {
+        Command::RegisterBroker(command) => {
+            Command::RegisterBroker(RegisterBroker { member: Some(member(number, false)), ..command })
+        }
+        other => other,
+    }
+}
+
+pub(crate) fn member(number: u64, kept_log: bool) -> Member {
+    Member {
+        raft_id: raft_id(number),
+        directory: directory(number),
+        peer_address: Some(format!("h:{number}")),
+        rack: None,
+        feature_level: 2,
+        kept_log,
+    }
+}
+
+pub(crate) fn raft_id(number: u64) -> RaftId {
+    RaftId::new(number).unwrap()
+}
+
+pub(crate) fn directory(number: u64) -> DirectoryId {
+    DirectoryId::new(&format!("d{number}")).unwrap()
+}
+
+pub(crate) fn added(number: u64) -> MembershipChange {
+    MembershipChange::Add {
+        id: raft_id(number),
+        broker: broker(&number.to_string()),
+        directory: directory(number),
+        peer_address: format!("h:{number}"),
+    }
+}
+
+pub(crate) fn life(id: &str, incarnation: u64) -> BrokerLife {
+    BrokerLife { id: broker(id), incarnation: BrokerIncarnation::new(incarnation) }
+}
+
+pub(crate) fn partition_name(stream: &str, id: u64, number: u32) -> PartitionName {
+    PartitionName { stream: name(stream), stream_id: StreamId::new(id), partition: PartitionId::new(number).unwrap() }
 }
 
 pub(crate) fn create(stream: &str, partitions: u32, replicas: ReplicaCount) -> Command {
@@ -63,8 +127,10 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
     let stream = || "[ab]{1,2}".prop_map(|text| name(&text));
     let numbers = || proptest::collection::vec(0..4u32, 0..4).prop_map(|numbers| partitions(&numbers));
     let time = || any::<i64>().prop_map(at);
-    let register = ("[xyz]", ".{0,5}", any::<u16>())
-        .prop_map(|(id, host, port)| Command::RegisterBroker(RegisterBroker { id: broker(&id), host, port }));
+    let register =
+        ("[xyz]", ".{0,5}", any::<u16>(), proptest::option::of(any_member())).prop_map(|(id, host, port, member)| {
+            Command::RegisterBroker(RegisterBroker { id: broker(&id), host, port, member })
+        });
     let create =
         (stream(), any_subject(), proptest::option::of("[gh]?"), any_count(), any_replicas(), any_overrides(), time())
             .prop_map(|(name, subject, group, partitions, replicas, overrides, at)| {
@@ -84,7 +150,48 @@ pub(crate) fn any_command() -> impl Strategy<Value = Command> {
         3 => (stream(), numbers(), time())
             .prop_map(|(name, partitions, at)| Command::ResumeStream(ResumeStream { name, partitions, at })),
         2 => readonly,
+        8 => any_cluster_command(),
     ]
+}
+
+/// A command of feature level 2.
+fn any_cluster_command() -> impl Strategy<Value = Command> {
+    let number = || 0..6u64;
+    let partition =
+        || ("[ab]{1,2}", number(), 0..4u32).prop_map(|(stream, id, number)| partition_name(&stream, id, number));
+    let life = || ("[xyz]", number()).prop_map(|(id, incarnation)| life(&id, incarnation));
+    let change_in_sync = (partition(), number(), number(), proptest::collection::vec(life(), 0..3)).prop_map(
+        |(partition, leader_epoch, epoch, in_sync)| {
+            let (leader_epoch, epoch) = (LeaderEpoch::new(leader_epoch), PartitionEpoch::new(epoch));
+            Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync })
+        },
+    );
+    prop_oneof![
+        life().prop_map(Command::FenceBroker),
+        life().prop_map(Command::UnfenceBroker),
+        change_in_sync,
+        (partition(), number(), "[xyz]").prop_map(|(partition, epoch, to)| {
+            Command::MoveLeader(MoveLeader { partition, epoch: PartitionEpoch::new(epoch), to: broker(&to) })
+        }),
+        (partition(), proptest::option::of("[xyz]")).prop_map(|(partition, to)| {
+            Command::ElectUnclean(ElectUnclean { partition, to: to.as_deref().map(broker) })
+        }),
+        ("[xyz]", any::<bool>())
+            .prop_map(|(id, forced)| Command::RemoveBroker(RemoveBroker { id: broker(&id), forced })),
+        (0..4u32).prop_map(Command::SetFeatureLevel),
+    ]
+}
+
+fn any_member() -> impl Strategy<Value = Member> {
+    let texts = (proptest::option::of("[a-z:]{0,5}"), proptest::option::of("[a-z]{0,3}"));
+    (1..4u64, texts, 1..=FEATURE_LEVEL, any::<bool>()).prop_map(
+        |(number, (peer_address, rack), feature_level, kept_log)| Member {
+            peer_address,
+            rack,
+            feature_level,
+            ..member(number, kept_log)
+        },
+    )
 }
 
 fn any_subject() -> impl Strategy<Value = Subject> {

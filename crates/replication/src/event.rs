@@ -1,8 +1,12 @@
 //! What can happen to a leader. A closed list: a new cause is a new variant.
 
 use std::ops::Range;
+use std::time::Duration;
 
-use liftbridge_types::{AckPolicy, BrokerId, Offset, Timestamp};
+use liftbridge_types::{AckPolicy, BrokerId, Offset, PartitionEpoch, Timestamp};
+
+use crate::assignment::Assignment;
+use crate::message::Message;
 
 /// The driver's name for a publish that is owed an answer. Means nothing to the leader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -46,10 +50,8 @@ pub enum Event {
     },
     /// That batch could not be written; nothing of it is in the log.
     AppendFailed,
-    /// A replica (this one too) has everything before `end` on stable storage.
+    /// This replica has everything before `end` on stable storage.
     DurableEnd {
-        /// Which one.
-        replica: BrokerId,
         /// The end of what it has.
         end: Offset,
     },
@@ -57,10 +59,51 @@ pub enum Event {
     SetReadonly(bool),
     /// Another minimum of in-sync replicas applies; `None` = a majority.
     SetInSyncMin(Option<u32>),
-    /// Other in-sync replicas were proposed to the controller: until it has answered, either set may be the valid one.
-    InSyncProposed(Vec<BrokerId>),
-    /// The controller's word on the in-sync replicas.
-    InSyncAgreed(Vec<BrokerId>),
+    /// Everything before this was removed from the log.
+    Trimmed {
+        /// Where the log starts now.
+        start: Offset,
+    },
+    /// So much time has passed on the driver's monotonic clock. Reported before anything else that happens at another time, and
+    /// when [`Leader::next_tick`](crate::Leader::next_tick) has come. A sole replica can do without.
+    Tick {
+        /// Time since the clock began.
+        elapsed: Duration,
+    },
+    /// Another broker said something.
+    Received {
+        /// Which one.
+        from: BrokerId,
+        /// What.
+        message: Message,
+    },
+    /// The way to another broker opened, or closed.
+    Link {
+        /// Which one.
+        to: BrokerId,
+        /// Whether messages get through from now on.
+        up: bool,
+    },
+    /// What [`Effect::Push`](crate::Effect::Push) asked for was read and sent.
+    Pushed {
+        /// To which follower.
+        to: BrokerId,
+        /// The offset after the last record sent.
+        end: Offset,
+        /// How much it was; 0 = nothing could be read.
+        bytes: usize,
+    },
+    /// The controller's word on this partition, in this same leadership.
+    Assigned(Box<Assignment>),
+    /// What [`Effect::ProposeInSync`](crate::Effect::ProposeInSync) asked for was not agreed on, and never will be.
+    InSyncRefused {
+        /// Which version of the agreed partition it was meant to follow.
+        epoch: PartitionEpoch,
+    },
+    /// The controller has not been heard of for so long that it may have given the lead to another broker.
+    Lapsed,
+    /// The controller was heard of: until now nobody else led.
+    Renewed,
     /// This leadership is over: fenced, moved away, closed. Final.
     Resigned,
 }

@@ -1,27 +1,44 @@
-//! Which replicas decide and how far each is. Owns the two sets and the reported ends; never what follows from them.
+//! Which replicas decide and how far each is. Owns the agreed set, the sets that are proposed and the followers' progress;
+//! never what follows from them.
 
-use liftbridge_types::{BrokerId, Offset};
+use std::time::Duration;
 
-use crate::assignment::Assignment;
+use liftbridge_types::{BrokerId, BrokerIncarnation, Offset, PartitionEpoch};
+
+use crate::assignment::{Assignment, BrokerLife};
+use crate::follower_progress::FollowerProgress;
 use crate::high_watermark::{DurableEnds, committed_end};
+
+/// Sets the controller was asked for and that may yet be agreed on: all follow the same version of the partition, so at most one
+/// of them ever is.
+#[derive(Debug)]
+pub(crate) struct Proposed {
+    /// Everybody in any of them.
+    union: Vec<BrokerId>,
+    /// How many were asked for and not refused.
+    unanswered: u32,
+    /// When to ask again.
+    pub(crate) retry_at: Duration,
+}
 
 /// The replicas of a partition as its leader sees them.
 ///
-/// Invariant: a durable end never goes back within one leadership; a late report changes nothing.
+/// Invariant: a replica's durable end never goes back within one leadership and one life of it; a late report changes nothing.
 #[derive(Debug)]
 pub(crate) struct InSyncReplicas {
+    me: BrokerLife,
+    durable_end: Offset,
     assignment: Assignment,
-    /// The set the controller was asked for; empty while nothing is in flight.
-    proposed: Vec<BrokerId>,
-    /// What each replica reported, in the order of the assignment's replicas.
-    ends: Vec<Option<Offset>>,
+    proposed: Option<Proposed>,
+    followers: Vec<FollowerProgress>,
 }
 
 impl InSyncReplicas {
-    /// The assigned replicas, none of which has reported.
-    pub(crate) fn new(assignment: Assignment) -> Self {
-        let ends = vec![None; assignment.replicas.len()];
-        Self { assignment, proposed: Vec::new(), ends }
+    /// The assigned replicas, of which only `me` has reported.
+    pub(crate) fn new(me: BrokerLife, assignment: Assignment, durable_end: Offset, elapsed: Duration) -> Self {
+        let mut replicas = Self { me, durable_end, assignment, proposed: None, followers: Vec::new() };
+        replicas.adopt_followers(elapsed);
+        replicas
     }
 
     /// What was agreed.
@@ -29,12 +46,29 @@ impl InSyncReplicas {
         &self.assignment
     }
 
-    /// Remembers how far `replica` is. One that does not keep the partition is not believed.
-    pub(crate) fn report(&mut self, replica: &BrokerId, end: Offset) {
-        if let Some(index) = self.index(replica) {
-            let known = &mut self.ends[index];
-            *known = Some(known.map_or(end, |before| before.max(end)));
-        }
+    /// This broker.
+    pub(crate) fn me(&self) -> &BrokerLife {
+        &self.me
+    }
+
+    /// The other replicas.
+    pub(crate) fn followers(&self) -> &[FollowerProgress] {
+        &self.followers
+    }
+
+    /// The other replicas.
+    pub(crate) fn followers_mut(&mut self) -> &mut [FollowerProgress] {
+        &mut self.followers
+    }
+
+    /// The follower with this id. A broker that does not keep the partition is none.
+    pub(crate) fn follower_mut(&mut self, id: &BrokerId) -> Option<&mut FollowerProgress> {
+        self.followers.iter_mut().find(|follower| follower.id == *id)
+    }
+
+    /// How far this replica itself is.
+    pub(crate) fn report_own(&mut self, end: Offset) {
+        self.durable_end = self.durable_end.max(end);
     }
 
     /// Another minimum applies.
@@ -42,74 +76,87 @@ impl InSyncReplicas {
         self.assignment.in_sync_min = in_sync_min;
     }
 
-    /// A change of the set is in flight.
-    pub(crate) fn propose(&mut self, in_sync: Vec<BrokerId>) {
-        self.proposed = in_sync;
+    /// Another version of the partition is agreed on, under the same leader; says whether it is news. What was proposed against
+    /// the version before can never be agreed on any more.
+    pub(crate) fn agree(&mut self, assignment: Assignment, elapsed: Duration) -> bool {
+        if assignment.epoch < self.assignment.epoch || assignment.leader_epoch != self.assignment.leader_epoch {
+            return false;
+        }
+        if assignment.epoch > self.assignment.epoch {
+            self.proposed = None;
+        }
+        let in_sync_min = self.assignment.in_sync_min;
+        self.assignment = Assignment { in_sync_min, ..assignment };
+        self.adopt_followers(elapsed);
+        true
     }
 
-    /// The set is agreed; nothing is in flight.
-    pub(crate) fn agree(&mut self, in_sync: Vec<BrokerId>) {
-        self.assignment.in_sync = in_sync;
-        self.proposed.clear();
+    /// Sets that may yet be agreed on.
+    pub(crate) fn proposed(&self) -> Option<&Proposed> {
+        self.proposed.as_ref()
+    }
+
+    /// A set is asked for.
+    pub(crate) fn propose(&mut self, in_sync: &[BrokerLife], retry_at: Duration) {
+        let proposed = self.proposed.get_or_insert(Proposed { union: Vec::new(), unanswered: 0, retry_at });
+        proposed.unanswered = proposed.unanswered.saturating_add(1);
+        proposed.retry_at = retry_at;
+        for life in in_sync {
+            if !proposed.union.contains(&life.id) {
+                proposed.union.push(life.id.clone());
+            }
+        }
+    }
+
+    /// A set that was asked for is certain not to come. Others, unanswered, may. Asking again waits all the same: what refused it
+    /// may last.
+    pub(crate) fn refuse(&mut self, epoch: PartitionEpoch) {
+        if epoch == self.assignment.epoch
+            && let Some(proposed) = &mut self.proposed
+        {
+            proposed.unanswered = proposed.unanswered.saturating_sub(1);
+            if proposed.unanswered == 0 {
+                proposed.union.clear();
+            }
+        }
+    }
+
+    /// Whether a change that is asked for, and not answered, has `id` in it.
+    pub(crate) fn is_proposed(&self, id: &BrokerId) -> bool {
+        self.proposed.as_ref().is_some_and(|proposed| proposed.union.contains(id))
     }
 
     /// The end of what all who decide have; `None` while that is not known or they are too few.
     pub(crate) fn committed_end(&self) -> Option<Offset> {
-        committed_end(&self.assignment.in_sync, &self.proposed, self.assignment.minimum_to_commit(), self)
+        let proposed = self.proposed.as_ref().map_or(&[][..], |proposed| &proposed.union);
+        committed_end(&self.assignment.in_sync, proposed, self.assignment.minimum_to_commit(), self)
     }
 
-    fn index(&self, replica: &BrokerId) -> Option<usize> {
-        self.assignment.replicas.iter().position(|known| known == replica)
+    /// The life in which `id` would be an in-sync replica: the one its progress is known of, or the one that is agreed on.
+    pub(crate) fn life_of(&self, id: &BrokerId) -> BrokerLife {
+        let registered = self.assignment.replicas.iter().find(|life| life.id == *id);
+        let agreed = registered.map_or(BrokerIncarnation::default(), |life| life.incarnation);
+        let heard = self.followers.iter().find(|follower| follower.id == *id).and_then(|found| found.incarnation());
+        BrokerLife { id: id.clone(), incarnation: heard.unwrap_or(agreed) }
+    }
+
+    fn adopt_followers(&mut self, elapsed: Duration) {
+        let mut known = std::mem::take(&mut self.followers);
+        let others = self.assignment.replicas.iter().filter(|life| life.id != self.me.id);
+        self.followers = others
+            .map(|life| match known.iter().position(|follower| follower.id == life.id) {
+                Some(index) => known.swap_remove(index),
+                None => FollowerProgress::new(life.id.clone(), elapsed),
+            })
+            .collect();
     }
 }
 
 impl DurableEnds for InSyncReplicas {
     fn durable_end(&self, replica: &BrokerId) -> Option<Offset> {
-        self.index(replica).and_then(|index| self.ends[index])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use liftbridge_types::LeaderEpoch;
-
-    use super::*;
-
-    fn broker(name: &str) -> BrokerId {
-        BrokerId::new(name).unwrap()
-    }
-
-    fn two_replicas() -> InSyncReplicas {
-        let replicas = vec![broker("a"), broker("b")];
-        let in_sync = replicas.clone();
-        InSyncReplicas::new(Assignment { leader_epoch: LeaderEpoch::new(1), replicas, in_sync, in_sync_min: Some(1) })
-    }
-
-    #[test]
-    fn a_late_report_takes_nothing_back() {
-        let mut replicas = two_replicas();
-        replicas.report(&broker("a"), Offset::new(9));
-        replicas.report(&broker("b"), Offset::new(7));
-        replicas.report(&broker("b"), Offset::new(5));
-        assert_eq!(replicas.committed_end(), Some(Offset::new(7)));
-    }
-
-    #[test]
-    fn strangers_are_not_believed() {
-        let mut replicas = two_replicas();
-        replicas.report(&broker("a"), Offset::new(9));
-        replicas.report(&broker("stranger"), Offset::new(9));
-        assert_eq!(replicas.committed_end(), None);
-    }
-
-    #[test]
-    fn a_replica_stops_counting_when_its_removal_is_agreed_not_when_it_is_proposed() {
-        let mut replicas = two_replicas();
-        replicas.report(&broker("a"), Offset::new(9));
-        replicas.report(&broker("b"), Offset::new(2));
-        replicas.propose(vec![broker("a")]);
-        assert_eq!(replicas.committed_end(), Some(Offset::new(2)));
-        replicas.agree(vec![broker("a")]);
-        assert_eq!(replicas.committed_end(), Some(Offset::new(9)));
+        if *replica == self.me.id {
+            return Some(self.durable_end);
+        }
+        self.followers.iter().find(|follower| follower.id == *replica).and_then(FollowerProgress::durable_end)
     }
 }

@@ -1,38 +1,78 @@
 //! The leader's part. Owns what is let into the log, what counts as committed and who is told when; never the log itself.
 
+mod in_sync;
+mod replicate;
+
+use std::time::Duration;
+
 use liftbridge_types::{AckPolicy, BrokerId, LeaderEpoch, Offset, Timestamp};
 
-use crate::assignment::Assignment;
+use crate::assignment::{Assignment, BrokerLife};
+use crate::divergence::History;
 use crate::effect::{Effect, Refusal};
 use crate::event::{Event, Proposal, ProposalId};
+use crate::follower_progress::FollowerProgress;
 use crate::high_watermark::HighWatermark;
 use crate::in_sync_replicas::InSyncReplicas;
 use crate::pending_acks::{PendingAck, PendingAcks};
 
-/// Where a log stands when its leader begins.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LogEnds {
+/// Where a log stands when its leader or follower begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogState {
     /// The end of what is known to be committed.
     pub high_watermark: Offset,
     /// The end of what is on this replica's stable storage.
     pub durable_end: Offset,
-    /// The end of what is written.
-    pub log_end: Offset,
+    /// Which leaderships wrote it, and where it starts and ends.
+    pub history: History,
+}
+
+impl LogState {
+    /// A log without records.
+    pub fn empty() -> Self {
+        let history = History::new(Vec::new(), Offset::ZERO, Offset::ZERO);
+        Self { high_watermark: Offset::ZERO, durable_end: Offset::ZERO, history }
+    }
+}
+
+/// How a leader behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LeaderOptions {
+    /// Whether publishes are refused.
+    pub readonly: bool,
+    /// How long an in-sync replica may go without being abreast of the leader (`replica.max.lag.time`).
+    pub lag_max: Duration,
+    /// Most bytes that are on their way to one follower and not confirmed, give or take one batch.
+    pub window_bytes: usize,
+}
+
+impl Default for LeaderOptions {
+    fn default() -> Self {
+        Self { readonly: false, lag_max: Duration::from_secs(15), window_bytes: 4 * 1024 * 1024 }
+    }
 }
 
 /// The leader of one partition.
 ///
 /// Invariants:
-/// - The high watermark never goes back, and never passes a durable end of an in-sync replica.
+/// - The high watermark never goes back, and never passes a durable end of an in-sync replica, agreed or proposed.
 /// - Every proposal is answered exactly once, unless the leader is dropped before.
 /// - No publisher under `ALL` is acknowledged before the high watermark has passed its record.
+/// - Of a follower only that counts as durable which its leader has compared with its own log in this leadership.
 #[derive(Debug)]
 pub struct Leader {
-    id: BrokerId,
     leading: bool,
-    readonly: bool,
-    /// The end of what is written; the batch being built begins here.
-    log_end: Offset,
+    /// Whether the controller may have given the lead to another broker.
+    lapsed: bool,
+    /// Whether somebody said that there is a later leadership.
+    superseded: bool,
+    options: LeaderOptions,
+    /// The driver's time.
+    elapsed: Duration,
+    /// What is written; the batch being built begins at its end.
+    history: History,
+    /// Where the log ended when this leadership began: everything committed before lies below.
+    began_at: Offset,
     /// Who is in the batch being built, in offset order.
     batch: Vec<(ProposalId, AckPolicy)>,
     replicas: InSyncReplicas,
@@ -41,19 +81,29 @@ pub struct Leader {
 }
 
 impl Leader {
-    /// Takes the lead of a log that stands at `ends`.
-    pub fn new(id: BrokerId, assignment: Assignment, ends: LogEnds, readonly: bool) -> Self {
-        let mut replicas = InSyncReplicas::new(assignment);
-        replicas.report(&id, ends.durable_end);
-        let mut high_watermark = HighWatermark::new(ends.high_watermark.min(ends.log_end));
+    /// Takes the lead of a log. Links to followers are down until the driver says otherwise; `elapsed` is what it would say in
+    /// an [`Event::Tick`].
+    pub fn new(
+        me: BrokerLife,
+        assignment: Assignment,
+        log: LogState,
+        options: LeaderOptions,
+        elapsed: Duration,
+    ) -> Self {
+        let log_end = log.history.end();
+        let replicas = InSyncReplicas::new(me, assignment, log.durable_end, elapsed);
+        let mut high_watermark = HighWatermark::new(log.high_watermark.min(log_end));
         if let Some(committed) = replicas.committed_end() {
-            high_watermark.advance(committed.min(ends.log_end));
+            high_watermark.advance(committed.min(log_end));
         }
         Self {
-            id,
             leading: true,
-            readonly,
-            log_end: ends.log_end,
+            lapsed: false,
+            superseded: false,
+            options,
+            elapsed,
+            history: log.history,
+            began_at: log_end,
             batch: Vec::new(),
             replicas,
             high_watermark,
@@ -68,7 +118,17 @@ impl Leader {
 
     /// The broker that leads.
     pub fn id(&self) -> &BrokerId {
-        &self.id
+        &self.replicas.me().id
+    }
+
+    /// What is agreed about the partition.
+    pub fn assignment(&self) -> &Assignment {
+        self.replicas.assignment()
+    }
+
+    /// Whether there are followers. Without, nothing depends on the time.
+    pub fn is_replicated(&self) -> bool {
+        !self.replicas.followers().is_empty()
     }
 
     /// The end of what is committed.
@@ -78,7 +138,12 @@ impl Leader {
 
     /// The end of what is written.
     pub fn log_end(&self) -> Offset {
-        self.log_end
+        self.history.end()
+    }
+
+    /// How far each follower is on its stable storage, as far as it has said so; in the order of the assignment.
+    pub fn follower_ends(&self) -> impl Iterator<Item = (&BrokerId, Option<Offset>)> {
+        self.replicas.followers().iter().map(|follower| (&follower.id, follower.durable_end()))
     }
 
     /// Takes in one event at time `now` and pushes what follows from it, in the order it is to be carried out.
@@ -86,23 +151,34 @@ impl Leader {
         match event {
             Event::Proposed(proposal) => self.on_proposed(proposal, effects),
             Event::Appended { offsets, time } => {
-                debug_assert_eq!(offsets.start, self.log_end, "the log continues where its leader says it ends");
+                debug_assert_eq!(offsets.start, self.log_end(), "the log continues where its leader says it ends");
                 self.on_appended(now, offsets.end, time, effects);
             }
             Event::AppendFailed => self.refuse_batch(Refusal::NotAppended, effects),
-            Event::DurableEnd { replica, end } => {
-                self.replicas.report(&replica, end);
+            Event::DurableEnd { end } => {
+                self.replicas.report_own(end);
                 self.maybe_commit(now, effects);
             }
-            Event::SetReadonly(readonly) => self.readonly = readonly,
+            Event::SetReadonly(readonly) => self.options.readonly = readonly,
             Event::SetInSyncMin(minimum) => {
                 self.replicas.set_minimum(minimum);
                 self.maybe_commit(now, effects);
             }
-            Event::InSyncProposed(in_sync) => self.replicas.propose(in_sync),
-            Event::InSyncAgreed(in_sync) => {
-                self.replicas.agree(in_sync);
+            Event::Trimmed { start } => self.history.trim(start),
+            Event::Tick { elapsed } => self.on_tick(elapsed, effects),
+            Event::Received { from, message } => self.on_message(now, &from, message, effects),
+            Event::Link { to, up } => self.on_link(&to, up, effects),
+            Event::Pushed { to, end, bytes } => self.on_pushed(&to, end, bytes, effects),
+            Event::Assigned(assignment) => self.on_assigned(now, *assignment, effects),
+            Event::InSyncRefused { epoch } => {
+                self.replicas.refuse(epoch);
                 self.maybe_commit(now, effects);
+            }
+            Event::Lapsed => self.lapsed = true,
+            Event::Renewed => {
+                self.lapsed = false;
+                self.maybe_commit(now, effects);
+                self.maybe_propose_in_sync(effects);
             }
             Event::Resigned => self.on_resigned(effects),
         }
@@ -112,6 +188,12 @@ impl Leader {
     pub fn shrink(&mut self) {
         self.batch.shrink_to_fit();
         self.pending.shrink();
+        self.replicas.followers_mut().iter_mut().for_each(FollowerProgress::shrink);
+    }
+
+    /// Whether it can be sure that nobody else leads.
+    fn is_sure(&self) -> bool {
+        !self.lapsed && !self.superseded
     }
 
     fn on_proposed(&mut self, proposal: Proposal, effects: &mut Vec<Effect>) {
@@ -130,10 +212,13 @@ impl Leader {
         if !self.leading {
             return Some(Refusal::Resigned);
         }
-        if self.readonly {
+        if !self.is_sure() {
+            return Some(Refusal::Lapsed);
+        }
+        if self.options.readonly {
             return Some(Refusal::Readonly);
         }
-        let next = self.log_end.plus(self.batch.len() as u64);
+        let next = self.log_end().plus(self.batch.len() as u64);
         if proposal.expected_offset.is_some_and(|expected| expected != next) {
             return Some(Refusal::IncorrectOffset { next });
         }
@@ -145,7 +230,8 @@ impl Leader {
     }
 
     fn on_appended(&mut self, now: Timestamp, end: Offset, time: Timestamp, effects: &mut Vec<Effect>) {
-        let mut offset = self.log_end;
+        let start = self.log_end();
+        let mut offset = start;
         let mut received_at = time;
         for (id, ack_policy) in self.batch.drain(..) {
             match ack_policy {
@@ -158,7 +244,12 @@ impl Leader {
             received_at = Timestamp::from_nanos(received_at.as_nanos().saturating_add(1));
         }
         debug_assert_eq!(offset, end, "a batch holds what was let in and nothing else");
-        self.log_end = end;
+        self.history.append(self.leader_epoch(), start);
+        self.history.extend(end);
+        for follower in self.replicas.followers_mut() {
+            follower.on_appended(start, self.elapsed);
+        }
+        self.push_to_all(effects);
     }
 
     fn refuse_batch(&mut self, refusal: Refusal, effects: &mut Vec<Effect>) {
@@ -166,12 +257,18 @@ impl Leader {
     }
 
     fn maybe_commit(&mut self, now: Timestamp, effects: &mut Vec<Effect>) {
+        if !self.leading || !self.is_sure() {
+            return;
+        }
         let Some(committed) = self.replicas.committed_end() else { return };
         // A follower may know more than this leader only by a fault; what this log does not hold is not committed here.
-        if !self.leading || !self.high_watermark.advance(committed.min(self.log_end)) {
+        if !self.high_watermark.advance(committed.min(self.log_end())) {
             return;
         }
         let end = self.high_watermark.end();
+        for follower in self.replicas.followers_mut() {
+            follower.plan_notice(end, self.elapsed);
+        }
         effects.push(Effect::AdvanceHighWatermark { end });
         while let Some(PendingAck { id, offset, received_at }) = self.pending.pop_committed(end) {
             effects.push(Effect::Acknowledge { id, offset, received_at, acknowledged_at: now });

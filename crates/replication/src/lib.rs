@@ -10,12 +10,16 @@
 //! durable; the leader answers which messages belong in the batch, who is acknowledged, and what subscribers may see.
 //!
 //! ```
-//! use liftbridge_replication::{Assignment, Effect, Event, Leader, LogEnds, Proposal, ProposalId};
-//! use liftbridge_types::{AckPolicy, BrokerId, LeaderEpoch, Offset, Timestamp};
+//! use std::time::Duration;
 //!
-//! let me = BrokerId::new("a")?;
-//! let assignment = Assignment::sole(me.clone(), LeaderEpoch::new(1));
-//! let mut leader = Leader::new(me.clone(), assignment, LogEnds::default(), false);
+//! use liftbridge_replication::{
+//!     Assignment, BrokerLife, Effect, Event, Leader, LeaderOptions, LogState, Proposal, ProposalId,
+//! };
+//! use liftbridge_types::{AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Offset, Timestamp};
+//!
+//! let me = BrokerLife { id: BrokerId::new("a")?, incarnation: BrokerIncarnation::new(1) };
+//! let assignment = Assignment::sole(me.id.clone(), LeaderEpoch::new(1));
+//! let mut leader = Leader::new(me, assignment, LogState::empty(), LeaderOptions::default(), Duration::ZERO);
 //! let mut effects = Vec::new();
 //! let now = Timestamp::from_nanos(1_000);
 //!
@@ -33,7 +37,7 @@
 //!
 //! // The driver synced. Every in-sync replica (this one) has the record, so it is committed; the publisher is told.
 //! let later = Timestamp::from_nanos(2_000);
-//! leader.step(later, Event::DurableEnd { replica: me, end: Offset::new(1) }, &mut effects);
+//! leader.step(later, Event::DurableEnd { end: Offset::new(1) }, &mut effects);
 //! assert_eq!(
 //!     effects,
 //!     [
@@ -51,14 +55,21 @@
 //! - It carries effects out in order: persist before you promise.
 
 mod assignment;
+mod divergence;
 mod effect;
 mod event;
+mod follower;
+mod follower_progress;
 mod high_watermark;
 mod in_sync_replicas;
 mod leader;
+mod message;
 mod pending_acks;
 
-pub use assignment::Assignment;
-pub use effect::{Effect, Refusal};
+pub use assignment::{Assignment, BrokerLife, Role};
+pub use divergence::{History, LogTail};
+pub use effect::{Effect, InSyncChange, Refusal};
 pub use event::{Event, Proposal, ProposalId};
-pub use leader::{Leader, LogEnds};
+pub use follower::{Follower, FollowerEffect, FollowerEvent, FollowerFault};
+pub use leader::{Leader, LeaderOptions, LogState};
+pub use message::{Body, Message};

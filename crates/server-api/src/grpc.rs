@@ -18,5 +18,6 @@ mod streams;
 mod subscribe;
 mod unimplemented;
 
+pub(crate) use deadline::deadline;
 pub(crate) use serve::{GrpcServer, REFUSAL};
 pub(crate) use service::ApiService;

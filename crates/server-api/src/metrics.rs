@@ -10,12 +10,20 @@ use tonic::Code;
 pub(crate) const REQUEST_LATENCY_SECONDS: &str = "liftbridge_request_latency_seconds";
 /// The same in milliseconds.
 pub(crate) const REQUEST_LATENCY_MS: &str = "liftbridge_request_latency_ms";
-/// Connections that are open. Label: `listener`, `grpc` or `http`.
+/// Connections that are open. Label: `listener`, `grpc`, `http` or `peer`.
 pub(crate) const CONNECTIONS: &str = "liftbridge_connections";
 /// Connections that were turned away. Labels: `listener`; `reason`, `limit`, `handshake_failed` or `handshake_timeout`.
 pub(crate) const CONNECTIONS_REFUSED: &str = "liftbridge_connections_refused_total";
 /// PublishAsync streams that are open.
 pub(crate) const PUBLISH_STREAMS: &str = "liftbridge_publish_streams";
+
+/// Messages to other servers that were dropped. Label: `reason`, `down` when there is no connection, `full` when too much
+/// waits already.
+pub(crate) const PEER_MESSAGES_DROPPED: &str = "liftbridge_peer_messages_dropped_total";
+/// Messages of other servers that make no sense to this one.
+pub(crate) const PEER_MESSAGES_MALFORMED: &str = "liftbridge_peer_messages_malformed_total";
+/// Other servers that were not believed: a wrong secret, or a certificate that names another.
+pub(crate) const PEER_GREETINGS_REFUSED: &str = "liftbridge_peer_greetings_refused_total";
 
 /// Upper ends of the latency buckets, in seconds: from a cached answer to a client's usual patience.
 pub(crate) const LATENCY_BUCKETS_SECONDS: [f64; 14] =
@@ -28,6 +36,9 @@ pub(crate) fn describe() {
     describe_gauge!(CONNECTIONS, "Open connections, by listener.");
     describe_counter!(CONNECTIONS_REFUSED, "Connections turned away, by listener and reason.");
     describe_gauge!(PUBLISH_STREAMS, "Open PublishAsync streams.");
+    describe_counter!(PEER_MESSAGES_DROPPED, "Messages to other servers that were dropped, by reason.");
+    describe_counter!(PEER_MESSAGES_MALFORMED, "Messages of other servers that make no sense.");
+    describe_counter!(PEER_GREETINGS_REFUSED, "Other servers that were not believed.");
 }
 
 /// Records how long a request took.

@@ -131,7 +131,8 @@ fn read(files: &TlsFiles) -> Result<Acceptors, TlsError> {
     Ok(Acceptors { http1: speaking(b"http/1.1"), http2: speaking(b"h2") })
 }
 
-fn key_pair(files: &TlsFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+/// The server's own certificate chain and key.
+pub(crate) fn key_pair(files: &TlsFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let chain = certificates(&files.certificate).map_err(|reason| key_pair_error(files, &reason))?;
     if chain.is_empty() {
         return Err(key_pair_error(files, &"the certificate's file holds no certificate"));
@@ -140,7 +141,8 @@ fn key_pair(files: &TlsFiles) -> Result<(Vec<CertificateDer<'static>>, PrivateKe
     Ok((chain, key))
 }
 
-fn key_pair_error(files: &TlsFiles, reason: &impl ToString) -> TlsError {
+/// The refusal of that pair.
+pub(crate) fn key_pair_error(files: &TlsFiles, reason: &impl ToString) -> TlsError {
     TlsError::KeyPair { certificate: files.certificate.clone(), key: files.key.clone(), reason: reason.to_string() }
 }
 
@@ -153,6 +155,13 @@ fn verifier(
     authorities: &ClientAuthorities,
     provider: Arc<CryptoProvider>,
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, TlsError> {
+    WebPkiClientVerifier::builder_with_provider(Arc::new(roots(authorities)?), provider)
+        .build()
+        .map_err(|error| TlsError::NoClientAuthority { reason: error.to_string() })
+}
+
+/// The certificates of these authorities.
+pub(crate) fn roots(authorities: &ClientAuthorities) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
     match authorities {
         ClientAuthorities::File(file) => {
@@ -166,9 +175,7 @@ fn verifier(
             roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         }
     }
-    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
-        .build()
-        .map_err(|error| TlsError::NoClientAuthority { reason: error.to_string() })
+    Ok(roots)
 }
 
 #[cfg(test)]

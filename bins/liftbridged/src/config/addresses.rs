@@ -111,6 +111,11 @@ pub(crate) fn is_wildcard(host: &str) -> bool {
     host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_unspecified())
 }
 
+/// Whether only this machine gets to this host.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    host == LOCALHOST || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

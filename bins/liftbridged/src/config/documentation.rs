@@ -42,8 +42,8 @@ const SIGNALS: &str = "
 ## Signals
 
 SIGTERM and SIGINT stop the server: it takes nothing new, finishes what was accepted, and exits with 0; a second one stops
-it at once. SIGHUP reads `tls.cert`, `tls.key` and `tls.client.auth.ca` again, for connections to come; files that cannot be
-used change nothing and are logged.
+it at once. SIGHUP reads `tls.cert`, `tls.key` and `tls.client.auth.ca` again, and those of `clustering.tls`, for connections
+to come; files that cannot be used change nothing and are logged.
 ";
 
 impl fmt::Display for Documentation {

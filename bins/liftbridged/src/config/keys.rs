@@ -85,11 +85,10 @@ const NATS: &str = "NATS";
 const COMPACTION: &str = "compaction";
 const AUTO_PAUSE: &str = "automatic pausing";
 const ENCRYPTION: &str = "encryption at rest";
-const CLUSTERS: &str = "clusters of several servers";
 const ACTIVITY: &str = "the activity stream";
 const CURSORS: &str = "cursors";
 const GROUPS: &str = "consumer groups";
-const ALONE: Status = Status::NoEffect("a server on its own has no followers");
+const PUSHED: Status = Status::NoEffect("leaders send to their followers without being asked");
 const SILENT: Status = Status::NoEffect("nothing is ever sent anywhere");
 
 const ANY: Kind = Kind::Integer(0, i64::MAX);
@@ -243,7 +242,7 @@ pub(crate) static KEYS: &[Key] = &[
     unset(
         "clustering.server.id",
         Kind::Text,
-        "The server's id when its data directory has none yet. Without it a random one.",
+        "The server's id when its data directory has none yet, unique in its cluster. Without it a random one.",
     ),
     works(
         "clustering.namespace",
@@ -252,9 +251,61 @@ pub(crate) static KEYS: &[Key] = &[
         "Name of the cluster; part of the default data directory.",
     ),
     unset(
+        "clustering.listen",
+        Kind::Text,
+        "Address other servers of the cluster find this one at, written like `listen`. Without it 127.0.0.1:9294 where `clustering.join` or `clustering.raft.bootstrap.peers` is set, else nothing is listened on.",
+    ),
+    unset(
+        "clustering.advertise",
+        Kind::Text,
+        "Address other servers are told to reach this one at, `host:port`. Without it the one that is listened on.",
+    ),
+    works(
+        "clustering.join",
+        Kind::List,
+        "",
+        "Addresses of servers to join the cluster of, as they advertise them; any one of them is enough. Only a server without a past asks.",
+    ),
+    unset(
+        "clustering.rack",
+        Kind::Text,
+        "What this server shares its fate with, such as a rack or a zone: replicas of a partition are spread over them.",
+    ),
+    unset(
+        "clustering.secret",
+        Kind::Text,
+        "What servers prove to each other that they know, at least 16 characters; the same on all. It proves and does not encrypt: use certificates on a network others can listen to.",
+    ),
+    unset("clustering.secret.file", Kind::Path, "File that holds `clustering.secret`."),
+    unset(
+        "clustering.tls.cert",
+        Kind::Path,
+        "Certificate chain shown to other servers, PEM, for servers and clients; the subject's common name is `clustering.server.id`. Read again on SIGHUP.",
+    ),
+    unset("clustering.tls.key", Kind::Path, "Key of that certificate, PEM."),
+    unset("clustering.tls.ca", Kind::Path, "Authorities that sign the certificates of the cluster's servers, PEM."),
+    works(
+        "clustering.session.timeout",
+        Kind::Duration,
+        "2s",
+        "How long a server may be silent before others lead what it leads, from 500ms to 5m.",
+    ),
+    unset(
         "clustering.min.insync.replicas",
         Kind::Integer(1, i32::MAX as i64),
         "Fewest in-sync replicas that may commit a message. Unset = a majority of the stream's replicas.",
+    ),
+    works(
+        "unclean.leader.election",
+        Kind::Flag,
+        "false",
+        "Let a replica lead that may lack committed messages when no other is left. They are lost then.",
+    ),
+    works(
+        "clustering.replica.max.lag.time",
+        Kind::Duration,
+        "15s",
+        "How long a follower may lag before it leaves the in-sync replicas.",
     ),
     works(
         "clustering.replication.max.bytes",
@@ -262,6 +313,19 @@ pub(crate) static KEYS: &[Key] = &[
         "1048576",
         "Most bytes of key, value and headers in one message.",
     ),
+    works(
+        "clustering.raft.bootstrap.seed",
+        Kind::Flag,
+        "false",
+        "Found the cluster, if this server has no past. So does a server that is told nothing about others.",
+    ),
+    works(
+        "clustering.raft.bootstrap.peers",
+        Kind::List,
+        "",
+        "Ids of the servers that found the cluster: the smallest founds it, the others join it by `clustering.join`.",
+    ),
+    works("clustering.raft.max.quorum.size", COUNT, "0", "Most servers that vote on metadata; 0 = no limit."),
     works("clustering.raft.snapshot.retain", Kind::Integer(1, 1000), "2", "Snapshots of the metadata that are kept."),
     works(
         "clustering.raft.snapshot.threshold",
@@ -277,46 +341,24 @@ pub(crate) static KEYS: &[Key] = &[
         "Changes of the metadata kept in memory.",
     ),
     idle(
-        "clustering.raft.bootstrap.seed",
-        Kind::Flag,
-        "false",
-        Status::NoEffect("a server without a past founds a cluster of one"),
-        "Found the cluster.",
-    ),
-    later(
-        "clustering.raft.bootstrap.peers",
-        Kind::List,
-        Some(""),
-        CLUSTERS,
-        "Ids of the servers that found the cluster together.",
-    ),
-    idle("clustering.raft.max.quorum.size", COUNT, "0", ALONE, "Most servers that vote; 0 = no limit."),
-    idle(
-        "clustering.replica.max.lag.time",
-        Kind::Duration,
-        "15s",
-        ALONE,
-        "How long a follower may lag before it leaves the in-sync replicas.",
-    ),
-    idle(
         "clustering.replica.max.leader.timeout",
         Kind::Duration,
         "15s",
-        ALONE,
+        Status::NoEffect("a leader that is gone is known by its session, see `clustering.session.timeout`"),
         "How long a leader may be silent before followers report it.",
     ),
     idle(
         "clustering.replica.max.idle.wait",
         Kind::Duration,
         "10s",
-        ALONE,
+        PUSHED,
         "How long an idle follower waits before it asks its leader.",
     ),
     idle(
         "clustering.replica.fetch.timeout",
         Kind::Duration,
         "3s",
-        ALONE,
+        PUSHED,
         "How long a follower waits for its leader's answer.",
     ),
     idle(

@@ -191,6 +191,14 @@ impl Settings {
         self.text(name).map(PathBuf::from)
     }
 
+    /// Texts; unset is none.
+    pub(crate) fn list(&self, name: &str) -> Vec<String> {
+        match self.value(name) {
+            Some(Value::List(texts)) => texts,
+            _ => Vec::new(),
+        }
+    }
+
     /// A truth value; unset is false.
     pub(crate) fn flag(&self, name: &str) -> bool {
         self.value(name) == Some(Value::Flag(true))

@@ -1,14 +1,16 @@
 //! What the tests of a partition share: a clock they move, and a node with one partition.
 
 mod gated_volume;
+mod replicas;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use liftbridge_commitlog::{MemoryVolume, Volume};
+use liftbridge_replication::Assignment;
 use liftbridge_types::{
-    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamName, StreamSettings, Subject, Timestamp,
+    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings, Subject, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -22,6 +24,7 @@ use crate::requests::{PartitionRoute, StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
 pub(crate) use gated_volume::GatedVolume;
+pub(crate) use replicas::{Replicas, broker};
 
 /// The answer to one publish.
 pub(crate) type Answer = oneshot::Receiver<PublishOutcome>;
@@ -115,9 +118,10 @@ pub(crate) fn spec(number: u32) -> PartitionSpec {
     PartitionSpec {
         route: Arc::new(PartitionRoute { stream, partition, stream_subject: subject, partition_subject }),
         directory: format!("streams/orders/{number}"),
-        leader_epoch: LeaderEpoch::new(1),
-        replicas: vec![broker_id.clone()],
+        stream_id: StreamId::new(7),
+        assignment: Assignment::sole(broker_id.clone(), LeaderEpoch::new(1)),
         broker_id,
+        incarnation: None,
         settings: StreamSettings::default(),
         readonly: false,
         paused: false,

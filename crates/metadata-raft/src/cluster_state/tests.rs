@@ -1,8 +1,12 @@
+use liftbridge_types::{BrokerIncarnation, LeaderEpoch, StreamId};
 use proptest::prelude::*;
 
 use super::*;
+use crate::cluster_event::{ChangedPartitions, DeletedStream};
 use crate::codec::{decode_snapshot, encode_snapshot};
+use crate::command::ReplicaCount;
 use crate::placement::Load;
+use crate::state::ChangeTimes;
 use crate::test_commands::*;
 
 /// Applies commands at indexes 2, 3, ... and returns the outcome of the last one.

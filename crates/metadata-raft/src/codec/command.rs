@@ -1,12 +1,15 @@
 //! Commands as bytes: the data of one entry of the metadata log.
 
 use liftbridge_proto::v1::{self, metadata_command::Command as Wire};
-use liftbridge_types::{BrokerId, PartitionId, StreamName, Subject, Timestamp};
+use liftbridge_types::{
+    BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, PartitionId, StreamId, StreamName, Subject, Timestamp,
+};
 use prost::Message;
 
-use super::{DecodeError, check_version, overrides, partition_id, port};
+use super::{DecodeError, broker_id, check_version, directory_id, overrides, partition_id, port, raft_id};
 use crate::command::{
-    Command, CreateStream, DeleteStream, PauseStream, RegisterBroker, ReplicaCount, ResumeStream, SetReadonly,
+    BrokerLife, ChangeInSync, Command, CreateStream, DeleteStream, ElectUnclean, Member, MoveLeader, PartitionName,
+    PauseStream, RegisterBroker, RemoveBroker, ReplicaCount, ResumeStream, SetReadonly,
 };
 
 /// The version of commands written here, and the newest one understood.
@@ -15,34 +18,47 @@ const VERSION: u32 = 1;
 /// The command as the data of an entry.
 pub(crate) fn encode_command(command: Command) -> Vec<u8> {
     let command = match command {
-        Command::RegisterBroker(RegisterBroker { id, host, port }) => {
-            Wire::RegisterBroker(v1::RegisterBrokerCommand { id: id.as_str().to_owned(), host, port: port.into() })
+        Command::RegisterBroker(RegisterBroker { id, host, port, member }) => {
+            let (id, port, member) = (id.as_str().to_owned(), port.into(), member.map(encode_member));
+            Wire::RegisterBroker(v1::RegisterBrokerCommand { id, host, port, member })
         }
         Command::CreateStream(command) => Wire::CreateStream(encode_create(command)),
         Command::DeleteStream(DeleteStream { name }) => {
             Wire::DeleteStream(v1::DeleteStreamCommand { name: name.as_str().to_owned() })
         }
         Command::PauseStream(PauseStream { name, partitions, resume_all, at }) => {
-            Wire::PauseStream(v1::PauseStreamCommand {
-                name: name.as_str().to_owned(),
-                partitions: numbers(&partitions),
-                resume_all,
-                at: at.as_nanos(),
-            })
+            let (name, partitions, at) = (name.as_str().to_owned(), numbers(&partitions), at.as_nanos());
+            Wire::PauseStream(v1::PauseStreamCommand { name, partitions, resume_all, at })
         }
-        Command::ResumeStream(ResumeStream { name, partitions, at }) => Wire::ResumeStream(v1::ResumeStreamCommand {
-            name: name.as_str().to_owned(),
-            partitions: numbers(&partitions),
-            at: at.as_nanos(),
-        }),
+        Command::ResumeStream(ResumeStream { name, partitions, at }) => {
+            let (name, partitions, at) = (name.as_str().to_owned(), numbers(&partitions), at.as_nanos());
+            Wire::ResumeStream(v1::ResumeStreamCommand { name, partitions, at })
+        }
         Command::SetReadonly(SetReadonly { name, partitions, readonly, at }) => {
-            Wire::SetReadonly(v1::SetReadonlyCommand {
-                name: name.as_str().to_owned(),
-                partitions: numbers(&partitions),
-                readonly,
-                at: at.as_nanos(),
-            })
+            let (name, partitions, at) = (name.as_str().to_owned(), numbers(&partitions), at.as_nanos());
+            Wire::SetReadonly(v1::SetReadonlyCommand { name, partitions, readonly, at })
         }
+        Command::FenceBroker(life) => Wire::FenceBroker(encode_life(&life)),
+        Command::UnfenceBroker(life) => Wire::UnfenceBroker(encode_life(&life)),
+        Command::ChangeInSync(command) => Wire::ChangeInSync(v1::ChangeInSyncCommand {
+            partition: Some(encode_partition(&command.partition)),
+            leader_epoch: command.leader_epoch.get(),
+            epoch: command.epoch.get(),
+            in_sync: command.in_sync.iter().map(encode_life).collect(),
+        }),
+        Command::MoveLeader(MoveLeader { partition, epoch, to }) => Wire::MoveLeader(v1::MoveLeaderCommand {
+            partition: Some(encode_partition(&partition)),
+            epoch: epoch.get(),
+            to: to.as_str().to_owned(),
+        }),
+        Command::ElectUnclean(ElectUnclean { partition, to }) => Wire::ElectUnclean(v1::ElectUncleanCommand {
+            partition: Some(encode_partition(&partition)),
+            to: to.map(|id| id.as_str().to_owned()),
+        }),
+        Command::RemoveBroker(RemoveBroker { id, forced }) => {
+            Wire::RemoveBroker(v1::RemoveBrokerCommand { id: id.as_str().to_owned(), forced })
+        }
+        Command::SetFeatureLevel(level) => Wire::SetFeatureLevel(v1::SetFeatureLevelCommand { level }),
     };
     v1::MetadataCommand { version: VERSION, command: Some(command) }.encode_to_vec()
 }
@@ -57,6 +73,7 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
             id: BrokerId::new(&wire.id).map_err(|source| DecodeError::Name { field: "id", source })?,
             host: wire.host,
             port: port(wire.port)?,
+            member: wire.member.map(decode_member).transpose()?,
         }),
         Wire::CreateStream(wire) => Command::CreateStream(decode_create(wire)?),
         Wire::DeleteStream(wire) => Command::DeleteStream(DeleteStream { name: stream_name(&wire.name)? }),
@@ -77,6 +94,61 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
             readonly: wire.readonly,
             at: Timestamp::from_nanos(wire.at),
         }),
+        Wire::FenceBroker(wire) => Command::FenceBroker(decode_life(&wire)?),
+        Wire::UnfenceBroker(wire) => Command::UnfenceBroker(decode_life(&wire)?),
+        Wire::ChangeInSync(wire) => Command::ChangeInSync(ChangeInSync {
+            partition: decode_partition(wire.partition)?,
+            leader_epoch: LeaderEpoch::new(wire.leader_epoch),
+            epoch: PartitionEpoch::new(wire.epoch),
+            in_sync: wire.in_sync.iter().map(decode_life).collect::<Result<_, _>>()?,
+        }),
+        Wire::MoveLeader(wire) => Command::MoveLeader(MoveLeader {
+            partition: decode_partition(wire.partition)?,
+            epoch: PartitionEpoch::new(wire.epoch),
+            to: broker_id(&wire.to)?,
+        }),
+        Wire::ElectUnclean(wire) => Command::ElectUnclean(ElectUnclean {
+            partition: decode_partition(wire.partition)?,
+            to: wire.to.as_deref().map(broker_id).transpose()?,
+        }),
+        Wire::RemoveBroker(wire) => {
+            Command::RemoveBroker(RemoveBroker { id: broker_id(&wire.id)?, forced: wire.forced })
+        }
+        Wire::SetFeatureLevel(wire) => Command::SetFeatureLevel(wire.level),
+    })
+}
+
+fn encode_member(member: Member) -> v1::BrokerMember {
+    let Member { raft_id, directory, peer_address, rack, feature_level, kept_log } = member;
+    let (raft_id, directory) = (raft_id.get(), directory.as_str().to_owned());
+    v1::BrokerMember { raft_id, directory, peer_address, rack, feature_level, kept_log }
+}
+
+fn decode_member(wire: v1::BrokerMember) -> Result<Member, DecodeError> {
+    let (raft_id, directory) = (raft_id(wire.raft_id)?, directory_id(&wire.directory)?);
+    let v1::BrokerMember { peer_address, rack, feature_level, kept_log, .. } = wire;
+    Ok(Member { raft_id, directory, peer_address, rack, feature_level, kept_log })
+}
+
+fn encode_life(life: &BrokerLife) -> v1::BrokerLife {
+    v1::BrokerLife { id: life.id.as_str().to_owned(), incarnation: life.incarnation.get() }
+}
+
+fn decode_life(wire: &v1::BrokerLife) -> Result<BrokerLife, DecodeError> {
+    Ok(BrokerLife { id: broker_id(&wire.id)?, incarnation: BrokerIncarnation::new(wire.incarnation) })
+}
+
+fn encode_partition(name: &PartitionName) -> v1::PartitionName {
+    let (stream, stream_id) = (name.stream.as_str().to_owned(), name.stream_id.get());
+    v1::PartitionName { stream, stream_id, partition: name.partition.get() }
+}
+
+fn decode_partition(wire: Option<v1::PartitionName>) -> Result<PartitionName, DecodeError> {
+    let wire = wire.ok_or(DecodeError::Missing { field: "partition" })?;
+    Ok(PartitionName {
+        stream: stream_name(&wire.stream)?,
+        stream_id: StreamId::new(wire.stream_id),
+        partition: partition_id(wire.partition)?,
     })
 }
 

@@ -9,6 +9,7 @@ use prost::Message;
 use raft::eraftpb::{Entry, EntryType, HardState};
 
 use super::DecodeError;
+use crate::log_index::LogIndex;
 
 /// One record of the raft log.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,19 +18,18 @@ pub(crate) enum RaftRecord {
     Entry(Entry),
     /// The hard state, in place of any earlier one.
     HardState(HardState),
+    /// A snapshot came from elsewhere: every entry before is void, and the next one follows the snapshot.
+    Reset(LogIndex),
 }
 
 /// The record of an entry.
 pub(crate) fn encode_entry(entry: &Entry) -> Vec<u8> {
-    // Persisted, never reuse.
-    let kind = match entry.get_entry_type() {
-        EntryType::EntryNormal => 0,
-        EntryType::EntryConfChange => 1,
-        EntryType::EntryConfChangeV2 => 2,
-    };
-    let (index, term) = (entry.index, entry.term);
-    let wire = v1::RaftEntry { index, term, kind, data: entry.data.clone(), context: entry.context.clone() };
-    v1::RaftRecord { record: Some(Wire::Entry(wire)) }.encode_to_vec()
+    v1::RaftRecord { record: Some(Wire::Entry(wire_entry(entry))) }.encode_to_vec()
+}
+
+/// The record that voids all entries before it.
+pub(crate) fn encode_reset(snapshot: LogIndex) -> Vec<u8> {
+    v1::RaftRecord { record: Some(Wire::Reset(v1::RaftReset { index: snapshot.get() })) }.encode_to_vec()
 }
 
 /// The record of a hard state.
@@ -48,10 +48,22 @@ pub(crate) fn decode_record(bytes: Bytes) -> Result<RaftRecord, DecodeError> {
             (state.term, state.vote, state.commit) = (wire.term, wire.vote, wire.commit);
             Ok(RaftRecord::HardState(state))
         }
+        Wire::Reset(wire) => Ok(RaftRecord::Reset(LogIndex::new(wire.index))),
     }
 }
 
-fn decode_entry(wire: v1::RaftEntry) -> Result<Entry, DecodeError> {
+pub(super) fn wire_entry(entry: &Entry) -> v1::RaftEntry {
+    // Persisted, never reuse.
+    let kind = match entry.get_entry_type() {
+        EntryType::EntryNormal => 0,
+        EntryType::EntryConfChange => 1,
+        EntryType::EntryConfChangeV2 => 2,
+    };
+    let (index, term) = (entry.index, entry.term);
+    v1::RaftEntry { index, term, kind, data: entry.data.clone(), context: entry.context.clone() }
+}
+
+pub(super) fn decode_entry(wire: v1::RaftEntry) -> Result<Entry, DecodeError> {
     let mut entry = Entry::default();
     entry.set_entry_type(match wire.kind {
         0 => EntryType::EntryNormal,
@@ -84,6 +96,8 @@ mod tests {
         let mut state = HardState::default();
         (state.term, state.vote, state.commit) = (9, 1, 77);
         assert_eq!(decode_record(encode_hard_state(&state).into()), Ok(RaftRecord::HardState(state)));
+        let reset = LogIndex::new(300);
+        assert_eq!(decode_record(encode_reset(reset).into()), Ok(RaftRecord::Reset(reset)));
     }
 
     #[test]
@@ -95,7 +109,7 @@ mod tests {
     #[test]
     fn records_of_unknown_kinds_are_refused() {
         let unknown_record = DecodeError::UnknownKind { message: "raft record" };
-        assert_eq!(decode_record(Bytes::from_static(b"\x1a\x00")), Err(unknown_record));
+        assert_eq!(decode_record(Bytes::from_static(b"\x22\x00")), Err(unknown_record));
         let unknown_entry = DecodeError::UnknownKind { message: "raft entry" };
         assert_eq!(decode_record(Bytes::from_static(b"\x0a\x02\x18\x03")), Err(unknown_entry));
         assert!(matches!(decode_record(Bytes::from_static(b"\x0a\xff")), Err(DecodeError::Malformed(_))));

@@ -11,11 +11,13 @@ use liftbridge_types::{BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch,
 use prost::Message;
 
 use super::command::{decode_replicas, encode_replicas, stream_name};
-use super::{DecodeError, check_version, overrides, port};
+use super::{DecodeError, broker_id, check_version, directory_id, overrides, port, raft_id};
 use crate::cluster_state::{ClusterState, FEATURE_LEVEL};
 use crate::command::PARTITIONS_PER_STREAM_MAX;
 use crate::log_index::LogIndex;
-use crate::state::{Brokers, ChangeTimes, Partition, Stream, Streams};
+use crate::node_id::RaftId;
+use crate::placement::Load;
+use crate::state::{Broker, Brokers, ChangeTimes, Node, Nodes, Partition, Stream, Streams};
 
 /// The version of snapshots written here, and the newest one understood.
 const VERSION: u32 = 1;
@@ -49,6 +51,10 @@ pub(crate) fn encode_snapshot(
         host: broker.host.clone(),
         port: broker.port.into(),
         incarnation: broker.incarnation.get(),
+        fenced: broker.fenced,
+        rack: broker.rack.clone(),
+        feature_level: broker.feature_level,
+        raft_id: broker.raft_id.map_or(0, RaftId::get),
     });
     let message = v1::MetadataSnapshot {
         version: VERSION,
@@ -61,6 +67,8 @@ pub(crate) fn encode_snapshot(
             feature_level: state.feature_level(),
             brokers: brokers.collect(),
             streams: state.streams().iter().map(|stream| encode_stream(stream, &positions)).collect(),
+            nodes: state.nodes().iter().map(encode_node).collect(),
+            last_raft_id: state.nodes().last_id().get(),
         }),
     };
     message.encode_to_vec()
@@ -73,6 +81,7 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<SnapshotContents, DecodeEr
     let state = message.state.ok_or(DecodeError::Missing { field: "state" })?;
     check_version("feature level", state.feature_level, FEATURE_LEVEL)?;
     let (brokers, ids) = decode_brokers(state.brokers)?;
+    let nodes = decode_nodes(state.nodes, state.last_raft_id)?;
     let mut streams = Streams::default();
     let mut last_name = None;
     for wire in state.streams {
@@ -88,7 +97,7 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<SnapshotContents, DecodeEr
         term: message.term,
         voters: message.voters,
         learners: message.learners,
-        state: ClusterState::restored(state.cluster_id, state.feature_level, brokers, streams),
+        state: ClusterState::restored(state.cluster_id, state.feature_level, nodes, brokers, streams),
     })
 }
 
@@ -96,14 +105,52 @@ fn decode_brokers(wire: Vec<v1::BrokerState>) -> Result<(Brokers, Vec<BrokerId>)
     let mut brokers = Brokers::default();
     let mut ids: Vec<BrokerId> = Vec::new();
     for broker in wire {
-        let id = BrokerId::new(&broker.id).map_err(|source| DecodeError::Name { field: "broker id", source })?;
+        let id = broker_id(&broker.id)?;
         if ids.last().is_some_and(|last| *last >= id) {
             return Err(DecodeError::OutOfOrder { field: "brokers" });
         }
-        brokers.register(id.clone(), broker.host, port(broker.port)?, BrokerIncarnation::new(broker.incarnation));
+        let broker = Broker {
+            host: broker.host,
+            port: port(broker.port)?,
+            incarnation: BrokerIncarnation::new(broker.incarnation),
+            fenced: broker.fenced,
+            rack: broker.rack,
+            feature_level: broker.feature_level.max(1),
+            raft_id: RaftId::new(broker.raft_id),
+            load: Load::default(),
+        };
+        brokers.insert(id.clone(), broker);
         ids.push(id);
     }
     Ok((brokers, ids))
+}
+
+fn encode_node((id, node): (RaftId, &Node)) -> v1::NodeState {
+    v1::NodeState {
+        raft_id: id.get(),
+        broker: node.broker.as_str().to_owned(),
+        directory: node.directory.as_str().to_owned(),
+        peer_address: node.peer_address.clone(),
+        voter: node.voter,
+        leaving: node.leaving,
+    }
+}
+
+fn decode_nodes(wire: Vec<v1::NodeState>, last_id: u64) -> Result<Nodes, DecodeError> {
+    let mut nodes = Nodes::default();
+    for node in wire {
+        let id = raft_id(node.raft_id)?;
+        if nodes.get(id).is_some() {
+            return Err(DecodeError::OutOfOrder { field: "nodes" });
+        }
+        let (broker, directory) = (broker_id(&node.broker)?, directory_id(&node.directory)?);
+        let v1::NodeState { peer_address, voter, leaving, .. } = node;
+        nodes.insert(id, Node { broker, directory, peer_address, voter, leaving });
+    }
+    if let Some(last) = RaftId::new(last_id) {
+        nodes.note_given_out(last);
+    }
+    Ok(nodes)
 }
 
 fn encode_stream(stream: &Stream, positions: &BTreeMap<&BrokerId, u32>) -> v1::StreamState {
@@ -128,6 +175,7 @@ fn encode_stream(stream: &Stream, positions: &BTreeMap<&BrokerId, u32>) -> v1::S
         created_at: stream.created_at.as_nanos(),
         resume_all: stream.resume_all,
         partitions: stream.partitions.iter().map(partition).collect(),
+        replica_count: stream.replica_count,
     }
 }
 
@@ -141,12 +189,17 @@ fn decode_stream(wire: v1::StreamState, brokers: &[BrokerId]) -> Result<Stream, 
         let partition = decode_partition(partition, brokers, partitions.last())?;
         partitions.push(partition);
     }
+    let replica_count = match wire.replica_count {
+        0 => partitions.first().map_or(0, |first| u32::try_from(first.replicas.len()).unwrap_or(u32::MAX)),
+        count => count,
+    };
     Ok(Stream {
         id: StreamId::new(wire.id),
         name: stream_name(&wire.name)?,
         subject: Subject::new(&wire.subject)?,
         group: wire.group,
         replicas: decode_replicas(wire.replicas),
+        replica_count,
         overrides: overrides::decode(wire.overrides.unwrap_or_default())?,
         created_at: Timestamp::from_nanos(wire.created_at),
         resume_all: wire.resume_all,

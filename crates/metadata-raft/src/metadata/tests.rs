@@ -11,8 +11,7 @@ use crate::rejection::Rejection;
 use crate::test_commands::*;
 
 fn options(snapshot_threshold: u64) -> MetadataOptions {
-    let new_cluster_id = "test".to_owned();
-    MetadataOptions { snapshot_threshold, snapshot_retain: 2, new_cluster_id, may_found: true }
+    MetadataOptions { snapshot_threshold, ..MetadataOptions::new("test".to_owned()) }
 }
 
 /// Metadata, with its events.
@@ -25,7 +24,8 @@ struct Opened {
 impl Opened {
     fn try_on(volume: &dyn Volume, options: &MetadataOptions) -> Result<Self, OpenMetadataError> {
         let (sender, applied) = mpsc::channel();
-        let (metadata, recovery) = Metadata::open(volume, options, move |event| drop(sender.send(event)))?;
+        let ports = Ports::alone(move |event| drop(sender.send(event)));
+        let (metadata, recovery) = Metadata::open(volume, options, ports)?;
         Ok(Self { metadata, recovery, applied })
     }
 
@@ -267,7 +267,8 @@ fn the_reserve_is_whole_again_when_there_is_room() {
 
 #[test]
 fn an_event_receiver_that_panics_ends_the_agreement_and_not_the_process() {
-    let (metadata, _) = Metadata::open(&MemoryVolume::new(), &options(1000), |_| panic!("broken")).unwrap();
+    let (metadata, _) =
+        Metadata::open(&MemoryVolume::new(), &options(1000), Ports::alone(|_| panic!("broken"))).unwrap();
     let (sender, receiver) = mpsc::channel();
     metadata.propose(register("a"), ProposalReply::new(move |outcome| drop(sender.send(outcome))));
     let refused = receiver.recv().unwrap();

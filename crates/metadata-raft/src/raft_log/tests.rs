@@ -53,6 +53,19 @@ fn a_conflicting_suffix_is_overruled() {
 }
 
 #[test]
+fn a_reset_voids_every_entry_before_it() {
+    let volume = MemoryVolume::new();
+    let (mut log, _) = open(&volume);
+    log.append(&entries(2..8, 1), Some(&hard_state(1, 3))).unwrap();
+    log.reset(LogIndex::new(5), &hard_state(4, 5)).unwrap();
+    let (_, replayed) = open(&volume);
+    assert_eq!((written(&replayed), replayed.hard_state), (vec![], Some(hard_state(4, 5))));
+    log.append(&entries(6..7, 4), None).unwrap();
+    drop(log);
+    assert_eq!(written(&open(&volume).1), [(6, 4)]);
+}
+
+#[test]
 fn entries_after_a_gap_stand_alone() {
     let volume = MemoryVolume::new();
     let (mut log, _) = open(&volume);

@@ -14,7 +14,7 @@ fn open(volume: &dyn Volume) -> RaftStorage {
 
 fn hard_state(term: u64, commit: u64) -> HardState {
     let mut state = HardState::default();
-    (state.term, state.vote, state.commit) = (term, FOUNDER, commit);
+    (state.term, state.vote, state.commit) = (term, RaftId::FOUNDER.get(), commit);
     state
 }
 
@@ -22,7 +22,7 @@ fn hard_state(term: u64, commit: u64) -> HardState {
 fn a_founded_group_has_one_voter_and_begins_after_its_snapshot() {
     let storage = open(&MemoryVolume::new());
     let state = storage.initial_state().unwrap();
-    assert_eq!(state.conf_state.voters, [FOUNDER]);
+    assert_eq!(state.conf_state.voters, [RaftId::FOUNDER.get()]);
     assert_eq!((state.hard_state.term, state.hard_state.commit), (FOUNDING_TERM, 1));
     assert_eq!((storage.first_index().unwrap(), storage.last_index().unwrap()), (2, 1));
     assert_eq!(storage.term(1).unwrap(), FOUNDING_TERM);
@@ -58,15 +58,15 @@ fn a_snapshot_takes_the_place_of_what_it_contains() {
     storage.persist(&[entry(2, 2), entry(3, 2), entry(4, 2)], Some(&hard_state(2, 4))).unwrap();
     let state = ClusterState::founded("test".to_owned());
     let body = storage.encode_snapshot(LogIndex::new(3), 2, &state);
-    storage.install_snapshot(LogIndex::new(3), 2, &body).unwrap();
+    storage.install_snapshot(LogIndex::new(3), 2, storage.membership().clone(), &body).unwrap();
     for storage in [storage, open(&volume)] {
         assert_eq!((storage.first_index().unwrap(), storage.last_index().unwrap()), (4, 4));
         assert_eq!(storage.term(3).unwrap(), 2);
-        let snapshot = storage.snapshot(3, 2).unwrap();
+        let snapshot = storage.snapshot(3, 1).unwrap();
         assert_eq!(decode_snapshot(&snapshot.data).unwrap().state, state);
         assert_eq!((snapshot.get_metadata().index, snapshot.get_metadata().term), (3, 2));
         assert_eq!(
-            storage.snapshot(4, 2).unwrap_err(),
+            storage.snapshot(4, 1).unwrap_err(),
             raft::Error::Store(StorageError::SnapshotTemporarilyUnavailable)
         );
     }

@@ -64,7 +64,7 @@ fn every_flipped_bit_is_noticed() {
         let path = "snapshots/00000000000000000007.snapshot";
         volume.flip_bit(path, position, 3).unwrap();
         let refused = store.read(index(7)).unwrap_err();
-        let expected = matches!(refused, SnapshotReadError::Damaged { .. } | SnapshotReadError::NewerFormat { .. });
+        let expected = matches!(refused, FramedReadError::Damaged { .. } | FramedReadError::NewerFormat { .. });
         assert!(expected, "byte {position}: {refused:?}");
         volume.flip_bit(path, position, 3).unwrap();
         store.read(index(7)).unwrap();

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 
+use crate::command::BrokerLife;
+use crate::node_id::RaftId;
 use crate::placement::Load;
 use crate::state::Partition;
 
@@ -16,6 +18,14 @@ pub struct Broker {
     pub port: u16,
     /// Which of its lives is the current one.
     pub incarnation: BrokerIncarnation,
+    /// Whether it is not heard of: it leads nothing.
+    pub fenced: bool,
+    /// The place it shares its fate with, if that is known.
+    pub rack: Option<String>,
+    /// The newest feature level it understands.
+    pub feature_level: u32,
+    /// Raft's number for it; `None` while only software of feature level 1 has registered it.
+    pub raft_id: Option<RaftId>,
     /// What it keeps and leads, paused partitions not counted.
     pub load: Load,
 }
@@ -44,10 +54,31 @@ impl Brokers {
         u32::try_from(self.by_id.len()).unwrap_or(u32::MAX)
     }
 
-    /// Adds a broker, or renews one that is known; its load stays.
-    pub(crate) fn register(&mut self, id: BrokerId, host: String, port: u16, incarnation: BrokerIncarnation) {
-        let load = self.by_id.get(&id).map_or_else(Load::default, |broker| broker.load);
-        self.by_id.insert(id, Broker { host, port, incarnation, load });
+    /// The broker with this id in this life.
+    pub(crate) fn in_life(&self, life: &BrokerLife) -> Option<&Broker> {
+        self.get(&life.id).filter(|broker| broker.incarnation == life.incarnation)
+    }
+
+    /// Whether the broker is there and heard of.
+    pub(crate) fn is_serving(&self, id: &BrokerId) -> bool {
+        self.get(id).is_some_and(|broker| !broker.fenced)
+    }
+
+    /// How many partitions a broker leads.
+    pub(crate) fn led_by(&self, id: &BrokerId) -> u32 {
+        self.get(id).map_or(0, |broker| broker.load.led)
+    }
+
+    pub(crate) fn insert(&mut self, id: BrokerId, broker: Broker) {
+        self.by_id.insert(id, broker);
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &BrokerId) -> Option<&mut Broker> {
+        self.by_id.get_mut(id)
+    }
+
+    pub(crate) fn remove(&mut self, id: &BrokerId) -> Option<Broker> {
+        self.by_id.remove(id)
     }
 
     /// Counts a partition that is now open.

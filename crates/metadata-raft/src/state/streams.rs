@@ -21,6 +21,8 @@ pub struct Stream {
     pub group: Option<String>,
     /// How many replicas were asked for.
     pub replicas: ReplicaCount,
+    /// How many that came to when the stream was made; a partition that has lost some gets others when it can.
+    pub replica_count: u32,
     /// Settings that differ from the server's.
     pub overrides: SettingOverrides,
     /// When it was created.
@@ -68,6 +70,10 @@ impl Streams {
     /// Every stream, by name.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Arc<Stream>> {
         self.by_name.values()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Arc<Stream>> {
+        self.by_name.values_mut()
     }
 
     pub(crate) fn get_mut(&mut self, name: &StreamName) -> Option<&mut Stream> {

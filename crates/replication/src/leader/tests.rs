@@ -1,11 +1,34 @@
 use std::collections::HashMap;
 
+use liftbridge_types::{BrokerIncarnation, PartitionEpoch};
 use proptest::prelude::*;
 
 use super::*;
+use crate::divergence::LogTail;
+use crate::message::{Body, Message};
 
 fn broker(name: &str) -> BrokerId {
     BrokerId::new(name).unwrap()
+}
+
+fn life(name: &str, incarnation: u64) -> BrokerLife {
+    BrokerLife { id: broker(name), incarnation: BrokerIncarnation::new(incarnation) }
+}
+
+const EPOCH: LeaderEpoch = LeaderEpoch::new(30);
+const LAG_MAX: Duration = Duration::from_secs(10);
+
+fn epoch_entries(entries: &[(u64, u64)]) -> Vec<(LeaderEpoch, Offset)> {
+    entries.iter().map(|(epoch, start)| (LeaderEpoch::new(*epoch), Offset::new(*start))).collect()
+}
+
+/// A log with these epochs, all of it durable up to `durable_end`.
+fn log(epochs: &[(u64, u64)], end: u64, durable_end: u64, high_watermark: u64) -> LogState {
+    LogState {
+        high_watermark: Offset::new(high_watermark),
+        durable_end: Offset::new(durable_end),
+        history: History::new(epoch_entries(epochs), Offset::ZERO, Offset::new(end)),
+    }
 }
 
 /// A leader and a driver that does what it is told.
@@ -13,19 +36,38 @@ struct Fixture {
     leader: Leader,
     effects: Vec<Effect>,
     now: i64,
+    version: u64,
 }
 
 impl Fixture {
     fn with(replicas: &[&str], in_sync_min: Option<u32>) -> Self {
-        let replicas: Vec<BrokerId> = replicas.iter().map(|name| broker(name)).collect();
-        let in_sync = replicas.clone();
-        let assignment = Assignment { leader_epoch: LeaderEpoch::new(3), replicas, in_sync, in_sync_min };
-        let leader = Leader::new(broker("a"), assignment, LogEnds::default(), false);
-        Self { leader, effects: Vec::new(), now: 0 }
+        Self::of_log(replicas, in_sync_min, LogState::empty())
+    }
+
+    fn of_log(replicas: &[&str], in_sync_min: Option<u32>, log: LogState) -> Self {
+        let assignment = Assignment {
+            leader: Some(broker("a")),
+            leader_epoch: EPOCH,
+            epoch: PartitionEpoch::new(30),
+            replicas: replicas.iter().map(|name| life(name, 1)).collect(),
+            in_sync: replicas.iter().map(|name| broker(name)).collect(),
+            in_sync_min,
+        };
+        let options = LeaderOptions { lag_max: LAG_MAX, window_bytes: 1000, ..LeaderOptions::default() };
+        let leader = Leader::new(life("a", 1), assignment, log, options, Duration::ZERO);
+        Self { leader, effects: Vec::new(), now: 0, version: 30 }
     }
 
     fn sole() -> Self {
         Self::with(&["a"], None)
+    }
+
+    /// Two replicas, linked and agreed on an empty log.
+    fn pair() -> Self {
+        let mut fixture = Self::with(&["a", "b"], Some(1));
+        fixture.link("b", true);
+        fixture.position("b", 1, None, 0, 0);
+        fixture
     }
 
     fn step(&mut self, event: Event) -> Vec<Effect> {
@@ -47,9 +89,83 @@ impl Fixture {
         self.step(Event::Appended { offsets, time: Timestamp::from_nanos(time) })
     }
 
-    fn durable(&mut self, replica: &str, end: u64) -> Vec<Effect> {
-        self.step(Event::DurableEnd { replica: broker(replica), end: Offset::new(end) })
+    /// Has one message written under `LEADER`.
+    fn store(&mut self) -> Vec<Effect> {
+        self.propose(900, AckPolicy::Leader, None);
+        let effects = self.append(0);
+        effects.into_iter().filter(|effect| !matches!(effect, Effect::Acknowledge { .. })).collect()
     }
+
+    /// Replica `a` is this leader; others say so themselves.
+    fn durable(&mut self, replica: &str, end: u64) -> Vec<Effect> {
+        let end = Offset::new(end);
+        if replica == "a" {
+            return self.step(Event::DurableEnd { end });
+        }
+        self.hear(replica, Body::Progress { incarnation: BrokerIncarnation::new(1), durable_end: end })
+    }
+
+    fn hear(&mut self, from: &str, body: Body) -> Vec<Effect> {
+        self.step(Event::Received { from: broker(from), message: Message::new(EPOCH, body) })
+    }
+
+    fn position(
+        &mut self,
+        from: &str,
+        incarnation: u64,
+        epoch: Option<u64>,
+        end: u64,
+        durable_end: u64,
+    ) -> Vec<Effect> {
+        let (incarnation, durable_end) = (BrokerIncarnation::new(incarnation), Offset::new(durable_end));
+        self.hear(from, Body::Position { incarnation, tail: tail(epoch, end), durable_end, intact: true })
+    }
+
+    fn link(&mut self, to: &str, up: bool) -> Vec<Effect> {
+        self.step(Event::Link { to: broker(to), up })
+    }
+
+    fn tick(&mut self, seconds: u64) -> Vec<Effect> {
+        self.step(Event::Tick { elapsed: Duration::from_secs(seconds) })
+    }
+
+    /// The controller agrees on another set.
+    fn agree(&mut self, in_sync: &[&str]) -> Vec<Effect> {
+        self.version += 1;
+        let in_sync = in_sync.iter().map(|name| broker(name)).collect();
+        let epoch = PartitionEpoch::new(self.version);
+        let assignment = Assignment { epoch, in_sync, ..self.leader.assignment().clone() };
+        self.step(Event::Assigned(Box::new(assignment)))
+    }
+}
+
+fn tail(epoch: Option<u64>, end: u64) -> LogTail {
+    LogTail { epoch: epoch.map(LeaderEpoch::new), end: Offset::new(end) }
+}
+
+fn send(to: &str, body: Body) -> Effect {
+    Effect::Send { to: broker(to), message: Box::new(Message::new(EPOCH, body)) }
+}
+
+fn push(to: &str, start: u64, bytes_max: usize) -> Effect {
+    Effect::Push { to: broker(to), start: Offset::new(start), bytes_max }
+}
+
+fn notice(to: &str, epoch: Option<u64>, end: u64, high_watermark: u64) -> Effect {
+    let (previous, high_watermark) = (tail(epoch, end), Offset::new(high_watermark));
+    send(to, Body::Append { previous, high_watermark, batches: Vec::new() })
+}
+
+/// The sets asked for in these effects, as `broker/incarnation`.
+fn asked(effects: &[Effect]) -> Vec<String> {
+    let change = |effect: &Effect| match effect {
+        Effect::ProposeInSync(change) => {
+            let lives = change.in_sync.iter().map(|life| format!("{}/{}", life.id, life.incarnation));
+            Some(lives.collect::<Vec<String>>().join(" "))
+        }
+        _ => None,
+    };
+    effects.iter().filter_map(change).collect()
 }
 
 fn let_in(id: usize) -> Effect {
@@ -128,14 +244,14 @@ fn a_failed_append_refuses_its_batch_and_leaves_its_offsets_free() {
 #[test]
 fn all_is_refused_below_the_minimum_and_leader_is_not() {
     let mut fixture = Fixture::with(&["a", "b", "c"], None);
-    fixture.step(Event::InSyncAgreed(vec![broker("a")]));
+    fixture.agree(&["a"]);
     let too_few = Refusal::TooFewInSync { in_sync_count: 1, minimum: 2 };
     assert_eq!(fixture.propose(0, AckPolicy::All, None), [refuse(0, too_few)]);
     fixture.propose(1, AckPolicy::Leader, None);
     assert_eq!(fixture.append(5), [ack(1, 0, 5, 400)]);
     assert_eq!(fixture.durable("a", 1), [], "nothing commits below the minimum");
     fixture.durable("b", 1);
-    assert_eq!(fixture.step(Event::InSyncAgreed(vec![broker("a"), broker("b")])), [advance(1)]);
+    assert_eq!(fixture.agree(&["a", "b"]), [advance(1)]);
 }
 
 #[test]
@@ -151,7 +267,7 @@ fn a_lower_minimum_commits_what_waited_for_the_higher_one() {
     let mut fixture = Fixture::with(&["a", "b", "c"], Some(3));
     fixture.propose(0, AckPolicy::All, None);
     fixture.append(5);
-    fixture.step(Event::InSyncAgreed(vec![broker("a")]));
+    fixture.agree(&["a"]);
     assert_eq!(fixture.durable("a", 1), []);
     assert_eq!(fixture.step(Event::SetInSyncMin(Some(1))), [advance(1), ack(0, 0, 5, 500)]);
 }
@@ -167,21 +283,23 @@ fn resigning_answers_everyone_and_later_proposals_too() {
     assert_eq!(fixture.durable("a", 1), [], "who resigned commits nothing");
 }
 
+fn sole_on(log: LogState) -> Leader {
+    let assignment = Assignment::sole(broker("a"), EPOCH);
+    Leader::new(life("a", 1), assignment, log, LeaderOptions::default(), Duration::ZERO)
+}
+
 #[test]
 fn a_sole_replica_counts_everything_durable_as_committed_when_it_begins() {
-    let me = broker("a");
-    let ends = LogEnds { high_watermark: Offset::new(2), durable_end: Offset::new(5), log_end: Offset::new(5) };
-    let leader = Leader::new(me.clone(), Assignment::sole(me, LeaderEpoch::new(1)), ends, false);
-    assert_eq!(leader.high_watermark(), Offset::new(5));
+    assert_eq!(sole_on(log(&[(1, 0)], 5, 5, 2)).high_watermark(), Offset::new(5));
 }
 
 #[test]
 fn a_checkpointed_watermark_above_the_log_end_is_not_believed() {
-    let me = broker("a");
-    let ends = LogEnds { high_watermark: Offset::new(9), durable_end: Offset::new(5), log_end: Offset::new(5) };
-    let leader = Leader::new(me.clone(), Assignment::sole(me, LeaderEpoch::new(1)), ends, false);
-    assert_eq!(leader.high_watermark(), Offset::new(5));
+    assert_eq!(sole_on(log(&[(1, 0)], 5, 5, 9)).high_watermark(), Offset::new(5));
 }
+
+mod in_sync;
+mod replicating;
 
 #[derive(Clone, Debug)]
 enum Action {
@@ -222,7 +340,11 @@ impl Checker {
     fn observe(&mut self, effects: &[Effect]) {
         for effect in effects {
             match effect {
-                Effect::AddToBatch { .. } => {}
+                Effect::AddToBatch { .. }
+                | Effect::Send { .. }
+                | Effect::Push { .. }
+                | Effect::Repair { .. }
+                | Effect::ProposeInSync(_) => {}
                 Effect::AdvanceHighWatermark { end } => {
                     assert!(*end > self.watermark, "the watermark went from {} to {end}", self.watermark);
                     self.watermark = *end;
@@ -264,12 +386,9 @@ proptest! {
                 }
                 Action::Readonly(readonly) => fixture.step(Event::SetReadonly(readonly)),
                 Action::Shrink(count) => {
-                    let in_sync: Vec<BrokerId> = REPLICAS[..count].iter().map(|name| broker(name)).collect();
-                    let mut effects = fixture.step(Event::InSyncProposed(in_sync.clone()));
-                    effects.extend(fixture.step(Event::InSyncAgreed(in_sync)));
-                    effects
+                    fixture.agree(&REPLICAS[..count])
                 }
-                Action::Grow => fixture.step(Event::InSyncAgreed(REPLICAS.map(broker).to_vec())),
+                Action::Grow => fixture.agree(&REPLICAS),
             };
             checker.observe(&effects);
             prop_assert_eq!(checker.watermark, fixture.leader.high_watermark());

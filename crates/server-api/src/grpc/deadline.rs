@@ -13,7 +13,7 @@ const DIGITS_MAX: usize = 8;
 const PATIENCE_MAX: Duration = Duration::from_hours(24 * 365);
 
 /// When the caller of `request` stops waiting; `None` when it did not say.
-pub(super) fn deadline<T>(request: &Request<T>) -> Result<Option<Instant>, Status> {
+pub(crate) fn deadline<T>(request: &Request<T>) -> Result<Option<Instant>, Status> {
     let timeout = timeout(request.metadata())?;
     Ok(timeout.map(|timeout| Instant::now() + timeout.min(PATIENCE_MAX)))
 }

@@ -1,18 +1,14 @@
 //! HTTP/2 connections that carry the API. Owns their bounds and the routing to services; never what a call does.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
-use hyper::rt::Executor;
-use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use liftbridge_proto::api::api_server::ApiServer;
-use tokio_util::task::TaskTracker;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -27,25 +23,20 @@ use super::publish_async::PublishAsyncRoute;
 use super::request_body::CountedBody;
 use super::request_budget::RequestBudget;
 use crate::connection::Connection;
+use crate::http2::Http2Bounds;
 use crate::lifetime::Lifetime;
 use crate::listener::Serve;
 
-/// Most calls at once on one connection. Clients open a subscription per partition, so it is generous; what calls hold
-/// is bounded by the windows below before it is read, and by the [`RequestBudget`] from then on.
-const STREAMS_PER_CONNECTION_MAX: u32 = 8192;
-/// How much a client may send on one call before the server has read it.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How much a client may send on all calls of a connection before the server has read it.
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
-/// How much of a call's answers waits in memory for a slow client.
-const SEND_BUFFER_BYTES_MAX: usize = 256 * 1024;
-/// Frames larger than the protocol's 16 KiB save work on fast connections and are still small enough to be fair.
-const FRAME_BYTES_MAX: u32 = 64 * 1024;
-const HEADER_BYTES_MAX: u32 = 16 * 1024;
-/// How long a connection may be silent before it is asked whether it is there.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// How long the answer may take before it is given up.
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+/// Clients open a subscription per partition, so calls are generous; what they hold is bounded by the windows before it is
+/// read, and by the [`RequestBudget`] from then on.
+const BOUNDS: Http2Bounds = Http2Bounds {
+    streams_max: 8192,
+    stream_window_bytes: 1024 * 1024,
+    connection_window_bytes: 4 * 1024 * 1024,
+    send_buffer_bytes_max: 256 * 1024,
+    keepalive_interval: Duration::from_secs(20),
+    keepalive_timeout: Duration::from_secs(20),
+};
 /// What a request may have around its message: a stream's name, headers' lengths, an id. A message that is over its own
 /// limit by less than this gets the broker's answer; a larger one is not even read.
 const MESSAGE_SLACK_BYTES: usize = 4 * 1024 * 1024;
@@ -93,7 +84,7 @@ impl Serve for GrpcServer {
             let answered = self.routes.clone().oneshot(counted);
             async move { answered.await.map(blame_the_client_for_oversize) }
         });
-        let served = http2(&lifetime.tasks).serve_connection(TokioIo::new(connection), service);
+        let served = BOUNDS.server(&lifetime.tasks).serve_connection(TokioIo::new(connection), service);
         if let Err(error) = lifetime.until_stopped(served).await {
             // Clients that break off are everyday life.
             debug!(%error, %identity, "connection broke");
@@ -104,34 +95,6 @@ impl Serve for GrpcServer {
 impl fmt::Debug for GrpcServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("GrpcServer").finish_non_exhaustive()
-    }
-}
-
-fn http2(tasks: &TaskTracker) -> http2::Builder<TrackedExecutor> {
-    let mut builder = http2::Builder::new(TrackedExecutor(tasks.clone()));
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS_PER_CONNECTION_MAX)
-        .initial_stream_window_size(STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
-        .max_frame_size(FRAME_BYTES_MAX)
-        .max_send_buf_size(SEND_BUFFER_BYTES_MAX)
-        .max_header_list_size(HEADER_BYTES_MAX)
-        .keep_alive_interval(KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
-    builder
-}
-
-/// Runs the calls of a connection where the server can wait for them.
-#[derive(Clone, Debug)]
-struct TrackedExecutor(TaskTracker);
-
-impl<F> Executor<F> for TrackedExecutor
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    fn execute(&self, call: F) {
-        self.0.spawn(call);
     }
 }
 

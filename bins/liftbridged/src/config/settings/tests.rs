@@ -67,7 +67,6 @@ fn a_setting_of_a_feature_to_come_is_refused_by_name_with_the_feature() {
         ("streams.encryption: true", "streams.encryption", "encryption at rest"),
         ("streams.compact.enabled: true", "streams.compact.enabled", "compaction"),
         ("streams.auto.pause.time: 1m", "streams.auto.pause.time", "automatic pausing"),
-        ("clustering.raft.bootstrap.peers: [b]", "clustering.raft.bootstrap.peers", "clusters of several servers"),
     ] {
         check_refused(
             text,

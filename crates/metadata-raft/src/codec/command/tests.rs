@@ -24,6 +24,32 @@ fn golden_bytes_of_every_command() {
     check_golden(pause("s", &[0, 2], true, 5), b"\x08\x01\x2a\x0b\x0a\x01s\x12\x02\x00\x02\x18\x01\x20\x05");
     check_golden(resume("s", &[1], 5), b"\x08\x01\x32\x08\x0a\x01s\x12\x01\x01\x18\x05");
     check_golden(set_readonly("s", &[], true, 5), b"\x08\x01\x3a\x07\x0a\x01s\x18\x01\x20\x05");
+    check_golden(
+        start(2),
+        b"\x08\x01\x12\x22\x0a\x012\x12\x09localhost\x18\xcc\x48\x22\x0f\x08\x02\x12\x02d2\x1a\x03h:2\x28\x02\x30\x01",
+    );
+    check_golden(Command::FenceBroker(life("a", 7)), b"\x08\x01\x42\x05\x0a\x01a\x10\x07");
+    check_golden(Command::UnfenceBroker(life("a", 7)), b"\x08\x01\x4a\x05\x0a\x01a\x10\x07");
+    let partition = partition_name("s", 3, 1);
+    let (leader_epoch, epoch) = (LeaderEpoch::new(4), PartitionEpoch::new(5));
+    let in_sync = vec![life("a", 7)];
+    check_golden(
+        Command::ChangeInSync(ChangeInSync { partition: partition.clone(), leader_epoch, epoch, in_sync }),
+        b"\x08\x01\x52\x14\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x04\x18\x05\x22\x05\x0a\x01a\x10\x07",
+    );
+    check_golden(
+        Command::MoveLeader(MoveLeader { partition: partition.clone(), epoch, to: broker("a") }),
+        b"\x08\x01\x5a\x0e\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x05\x1a\x01a",
+    );
+    check_golden(
+        Command::ElectUnclean(ElectUnclean { partition, to: Some(broker("a")) }),
+        b"\x08\x01\x62\x0c\x0a\x07\x0a\x01s\x10\x03\x18\x01\x12\x01a",
+    );
+    check_golden(
+        Command::RemoveBroker(RemoveBroker { id: broker("a"), forced: true }),
+        b"\x08\x01\x6a\x05\x0a\x01a\x10\x01",
+    );
+    check_golden(Command::SetFeatureLevel(2), b"\x08\x01\x72\x02\x08\x02");
 }
 
 #[track_caller]

@@ -12,16 +12,37 @@ fn sample() -> ClusterState {
     state
 }
 
+/// What software of feature level 1 wrote.
+const GOLDEN_OF_LEVEL_1: &[u8] = b"\x08\x01\x10\x04\x18\x02\x22\x01\x01\x32\x51\
+    \x0a\x02c1\x10\x01\
+    \x1a\x13\x0a\x01a\x12\x09localhost\x18\xcc\x48\x20\x02\
+    \x22\x34\x08\x03\x12\x01s\x1a\x01s\x28\x01\x32\x00\x38\x01\x40\x01\
+    \x4a\x0c\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\
+    \x4a\x14\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\x30\x01\x42\x04\x08\x09\x10\x09";
+
+#[test]
+fn snapshots_of_level_1_are_read() {
+    let state = ClusterState { feature_level: 1, ..sample() };
+    assert_eq!(decode_snapshot(GOLDEN_OF_LEVEL_1).unwrap().state, state);
+}
+
 #[test]
 fn golden_bytes_of_a_snapshot() {
-    let golden: &[u8] = b"\x08\x01\x10\x04\x18\x02\x22\x01\x01\x32\x51\
-        \x0a\x02c1\x10\x01\
-        \x1a\x13\x0a\x01a\x12\x09localhost\x18\xcc\x48\x20\x02\
-        \x22\x34\x08\x03\x12\x01s\x1a\x01s\x28\x01\x32\x00\x38\x01\x40\x01\
-        \x4a\x0c\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\
-        \x4a\x14\x08\x00\x12\x01\x00\x1a\x01\x00\x20\x03\x28\x03\x30\x01\x42\x04\x08\x09\x10\x09";
-    assert_eq!(encode_snapshot(LogIndex::new(4), 2, &[1], &[], &sample()), golden);
-    assert_eq!(decode_snapshot(golden).unwrap().state, sample());
+    let mut state = sample();
+    state.change_membership(added(2));
+    for (command, index) in [start(2), create("t", 1, crate::ReplicaCount::Exactly(2))].into_iter().zip(5..) {
+        state.apply(LogIndex::new(index), command).unwrap();
+    }
+    let golden: &[u8] = b"\x08\x01\x10\x06\x18\x02\x22\x01\x01\x2a\x01\x02\x32\xa3\x01\
+        \x0a\x02\x63\x31\x10\x02\
+        \x1a\x19\x0a\x01\x32\x12\x09\x6c\x6f\x63\x61\x6c\x68\x6f\x73\x74\x18\xcc\x48\x20\x05\x28\x01\x38\x02\x40\x02\
+        \x1a\x15\x0a\x01\x61\x12\x09\x6c\x6f\x63\x61\x6c\x68\x6f\x73\x74\x18\xcc\x48\x20\x02\x38\x01\
+        \x22\x36\x08\x03\x12\x01\x73\x1a\x01\x73\x28\x01\x32\x00\x38\x01\x40\x01\x4a\x0c\x08\x01\x12\x01\x01\x1a\x01\x01\
+        \x20\x03\x28\x03\x4a\x14\x08\x01\x12\x01\x01\x1a\x01\x01\x20\x03\x28\x03\x30\x01\x42\x04\x08\x09\x10\x09\x50\x01\
+        \x22\x1f\x08\x06\x12\x01\x74\x1a\x01\x74\x28\x02\x32\x00\x38\x01\x4a\x0d\x08\x01\x12\x02\x01\x00\x1a\x01\x01\x20\
+        \x06\x28\x06\x50\x02\x2a\x0e\x08\x02\x12\x01\x32\x1a\x02\x64\x32\x22\x03\x68\x3a\x32\x30\x02";
+    assert_eq!(encode_snapshot(LogIndex::new(6), 2, &[1], &[2], &state), golden);
+    assert_eq!(decode_snapshot(golden).unwrap().state, state);
 }
 
 fn wire() -> v1::MetadataSnapshot {
@@ -39,9 +60,9 @@ fn check_refused(change: impl FnOnce(&mut v1::MetadataSnapshot, &mut v1::Metadat
 
 #[test]
 fn snapshots_that_make_no_sense_are_refused() {
-    let newer = |message, version| DecodeError::NewerVersion { message, version, supported: 1 };
-    check_refused(|message, _| message.version = 2, newer("MetadataSnapshot", 2));
-    check_refused(|_, state| state.feature_level = 9, newer("feature level", 9));
+    let newer = |message, version, supported| DecodeError::NewerVersion { message, version, supported };
+    check_refused(|message, _| message.version = 2, newer("MetadataSnapshot", 2, 1));
+    check_refused(|_, state| state.feature_level = 9, newer("feature level", 9, FEATURE_LEVEL));
     check_refused(|_, state| state.feature_level = 0, DecodeError::Missing { field: "version" });
     let twice = |field| DecodeError::OutOfOrder { field };
     check_refused(|_, state| state.brokers.push(state.brokers[0].clone()), twice("brokers"));

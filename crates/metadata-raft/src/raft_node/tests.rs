@@ -1,0 +1,242 @@
+use std::time::Duration;
+
+use super::simulation::{Weather, World};
+use crate::admission::JoinRefusal;
+use crate::call_reply::JoinAnswer;
+use crate::command::{Command, RemoveBroker, ReplicaCount};
+use crate::standing::Part;
+use crate::test_commands::*;
+
+fn seconds(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn new_stream(number: usize) -> Command {
+    create(&format!("s{number}"), 2, ReplicaCount::Exactly(1))
+}
+
+#[test]
+fn servers_join_catch_up_and_vote() {
+    let world = World::of(1, 3);
+    let state = world.state_of(1);
+    assert_eq!(state.nodes.iter().map(|(id, _)| id.get()).collect::<Vec<_>>(), [1, 2, 3]);
+    world.check_settled();
+}
+
+#[test]
+fn only_so_many_vote_and_a_listener_votes_when_a_voter_is_removed() {
+    let mut world = World::new(2);
+    world.voters_max = 3;
+    world.found();
+    for number in 2..=5 {
+        world.begin_joining(number);
+        world.run_until("it has joined", |world| world.is_member(number));
+    }
+    world.run_until("everybody serves", |world| world.is_settled(5));
+    let voters = |world: &World| {
+        let state = world.state_of(world.controller().unwrap());
+        state.nodes.iter().filter(|(_, node)| node.voter).map(|(id, _)| id.get()).collect::<Vec<_>>()
+    };
+    assert_eq!(voters(&world), [1, 2, 3]);
+    world.crash(3);
+    let three = broker("3");
+    let fenced = |world: &World| world.state_of(1).brokers.get(&three).is_some_and(|broker| broker.fenced);
+    world.run_until("it is missed", fenced);
+    world.propose(Command::RemoveBroker(RemoveBroker { id: broker("3"), forced: false }));
+    world.run_until("another one votes", |world| world.controller().is_some() && voters(world) == [1, 2, 4]);
+    world.check_settled();
+}
+
+#[test]
+fn agreement_goes_on_without_a_minority_and_a_lost_controller_is_replaced_within_seconds() {
+    for seed in 30..40 {
+        let mut world = World::of(seed, 3);
+        let first = world.controller().unwrap();
+        world.crash(first);
+        let lost_at = world.now;
+        let lost = broker(&first.to_string());
+        let is_fenced = |world: &World| {
+            let controller = world.controller().map(|controller| world.state_of(controller));
+            controller.is_some_and(|state| state.brokers.get(&lost).is_some_and(|broker| broker.fenced))
+        };
+        world.run_until("its broker is fenced", is_fenced);
+        let span = world.now - lost_at;
+        assert!(span <= Duration::from_millis(2500), "seed {seed}: {span:?}");
+        assert!(world.propose(new_stream(1)));
+        world.run_until("it is agreed on", |world| world.agreed_count() > 0);
+        world.start(first);
+        world.run_until("it is back", |world| world.is_settled(3));
+        world.run_for(seconds(2));
+        world.check_settled();
+    }
+}
+
+#[test]
+fn a_silent_broker_is_fenced_within_the_session_timeout_and_unfenced_when_it_is_back() {
+    let mut world = World::of(4, 3);
+    let controller = world.controller().unwrap();
+    let other = (1..=3).find(|number| *number != controller).unwrap();
+    world.part(&[other]);
+    let since = world.now;
+    let id = broker(&other.to_string());
+    let fenced = |world: &World| world.state_of(controller).brokers.get(&id).is_some_and(|broker| broker.fenced);
+    world.run_until("it is fenced", fenced);
+    assert!(world.now - since <= Duration::from_millis(2300), "{:?}", world.now - since);
+    world.cut.clear();
+    world.run_until("it is back", |world| world.is_settled(3));
+    assert_eq!(world.controller(), Some(controller), "who comes back does not disturb the controller");
+}
+
+#[test]
+fn a_controller_without_a_majority_promises_nothing_and_agrees_on_nothing() {
+    let mut world = World::of(5, 3);
+    let first = world.controller().unwrap();
+    world.part(&[first]);
+    world.run_for(Duration::from_millis(800));
+    let incarnation = world.state_of(first).brokers.get(&broker(&first.to_string())).unwrap().incarnation;
+    let beat = crate::Heartbeat {
+        life: life(&first.to_string(), incarnation.get()),
+        applied: crate::LogIndex::new(incarnation.get()),
+    };
+    let node = world.servers.get_mut(&first).unwrap().node.as_mut().unwrap();
+    assert_eq!(node.on_heartbeat(&beat), crate::HeartbeatAnswer::NotController);
+    world.run_for(seconds(3));
+    assert_ne!(world.controller(), Some(first));
+    assert_ne!(world.node(first).unwrap().standing.as_ref().unwrap().part, Part::Controller);
+    world.cut.clear();
+    world.run_until("it is back", |world| world.is_settled(3));
+    world.check_settled();
+}
+
+#[test]
+fn a_server_that_lags_behind_the_log_is_sent_the_whole_state() {
+    let mut world = World::of(6, 3);
+    world.snapshot_threshold = 8;
+    for number in 1..=3 {
+        // Everybody takes snapshots this often from now on.
+        world.crash(number);
+        world.start(number);
+    }
+    world.run_until("everybody is back", |world| world.is_settled(3));
+    let controller = world.controller().unwrap();
+    let other = (1..=3).find(|number| *number != controller).unwrap();
+    world.crash(other);
+    for number in 0..60 {
+        world.propose(new_stream(number));
+        world.run_for(Duration::from_millis(50));
+    }
+    world.start(other);
+    world.run_until("it is back", |world| world.is_settled(3));
+    world.run_for(seconds(2));
+    assert!(world.trace.iter().any(|line| line.contains(&format!("{other} was sent"))), "{:?}", world.trace);
+    assert_eq!(world.state_of(other), world.state_of(world.controller().unwrap()));
+    // What it was sent is there after a crash, too.
+    world.crash(other);
+    world.start(other);
+    world.run_until("it is back", |world| world.is_settled(3));
+    world.check_settled();
+}
+
+#[test]
+fn a_state_that_gets_lost_on_its_way_is_sent_again() {
+    let mut world = World::of(7, 1);
+    world.weather.lost_one_in = 3;
+    world.begin_joining(2);
+    world.run_until("it has joined and votes", |world| world.is_settled(2));
+    world.check_settled();
+}
+
+#[test]
+fn a_lost_disk_under_the_same_id_is_refused_until_the_old_one_is_removed() {
+    let mut world = World::of(8, 3);
+    world.crash(3);
+    world.servers.remove(&3);
+    let ask = |world: &mut World| {
+        let controller = world.controller().unwrap();
+        world.ask_to_join(controller, 3, directory(99))
+    };
+    let refusal = JoinRefusal::IdTaken { id: broker("3") };
+    assert_eq!(ask(&mut world), Some(JoinAnswer::Refused(refusal)));
+    let three = broker("3");
+    let fenced = |world: &World| world.state_of(1).brokers.get(&three).is_some_and(|broker| broker.fenced);
+    world.run_until("it is missed", fenced);
+    world.propose(Command::RemoveBroker(RemoveBroker { id: broker("3"), forced: false }));
+    world.run_until("it is gone", |world| !world.is_member(3));
+    let _ = ask(&mut world);
+    world.run_until("it is let in", |world| world.is_member(3));
+    let Some(JoinAnswer::Admitted(admitted)) = ask(&mut world) else { panic!("it is a member now") };
+    assert_eq!(admitted.raft_id, raft_id(4), "under a number that nobody had");
+    assert_eq!(admitted.peers.len(), 2);
+}
+
+#[test]
+fn a_controller_that_takes_its_leave_hands_over_at_once() {
+    let mut world = World::of(9, 3);
+    let first = world.controller().unwrap();
+    world.servers.get_mut(&first).unwrap().node.as_mut().unwrap().resign();
+    let since = world.now;
+    world.run_until("another one controls", |world| world.controller().is_some_and(|controller| controller != first));
+    assert!(world.now - since <= Duration::from_millis(300), "{:?}", world.now - since);
+}
+
+/// Ten minutes of everything at once.
+fn storm(seed: u64) -> World {
+    let mut world = World::of(seed, 3);
+    world.snapshot_threshold = 10;
+    world.weather = Weather { lost_one_in: 10, doubled_one_in: 10, delay_max: 20 };
+    let mut streams = 0;
+    for round in 0..40 {
+        match world.chance.below(8) {
+            0 | 1 => {
+                let number = 1 + world.chance.below(3);
+                match world.node(number) {
+                    Some(_) => world.crash(number),
+                    None => world.start(number),
+                }
+            }
+            2 => {
+                let number = 1 + world.chance.below(3);
+                world.part(&[number]);
+            }
+            3 => {
+                let (from, to) = (1 + world.chance.below(3), 1 + world.chance.below(3));
+                world.cut.insert((from, to));
+            }
+            4 => world.cut.clear(),
+            5 if round > 20 && !world.servers.contains_key(&4) => world.begin_joining(4),
+            _ => {}
+        }
+        for _ in 0..10 {
+            streams += 1;
+            world.propose(new_stream(streams));
+            let span = Duration::from_millis(50 + world.chance.below(300));
+            world.run_for(span);
+        }
+    }
+    world.cut.clear();
+    world.weather = Weather { delay_max: 2, ..Weather::default() };
+    let numbers: Vec<u64> = world.servers.keys().copied().collect();
+    for number in numbers {
+        if world.node(number).is_none() && number < 4 {
+            world.start(number);
+        }
+    }
+    let servers = world.servers.len() as u64;
+    world.run_until("everybody is back", |world| world.is_settled(servers));
+    world.run_for(seconds(2));
+    world
+}
+
+#[test]
+fn whatever_the_weather_what_was_agreed_on_stays() {
+    for seed in 100..108 {
+        let world = storm(seed);
+        world.check_settled();
+        assert!(world.agreed_count() > 20, "seed {seed} agreed on {}", world.agreed_count());
+    }
+}
+
+#[test]
+fn the_same_seed_makes_the_same_history() {
+    assert_eq!(storm(200).trace, storm(200).trace);
+}

@@ -1,0 +1,3 @@
+mod calls;
+mod greetings;
+mod links;

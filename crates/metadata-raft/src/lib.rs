@@ -5,6 +5,7 @@
 //! carries nothing out: what a decision changed is handed on as [`ClusterEvent`]s.
 
 mod admission;
+mod agreed_state;
 mod apply;
 mod balance;
 mod call_reply;

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liftbridge_types::BrokerId;
-use parking_lot::RwLock;
 use raft::eraftpb::ConfState;
 use raft::{Config, RawNode, Ready, StateRole};
 use thiserror::Error;
 
+use crate::agreed_state::AgreedState;
 use crate::cluster_event::Applied;
-use crate::cluster_state::ClusterState;
 use crate::codec::DecodeError;
 use crate::controller::{Controller, ControllerOptions};
 use crate::log_index::LogIndex;
@@ -126,7 +125,7 @@ struct DueSnapshot {
 ///   election with fewer voters than it has acted with.
 pub(crate) struct RaftNode {
     raw: RawNode<RaftStorage>,
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
     options: NodeOptions,
     ports: Ports,
     applied: LogIndex,
@@ -159,7 +158,7 @@ impl RaftNode {
     /// be committed; the only voter of its group leads, too, and then that is everything the log holds.
     pub(crate) fn start(
         storage: RaftStorage,
-        state: Arc<RwLock<ClusterState>>,
+        state: Arc<AgreedState>,
         options: NodeOptions,
         ports: Ports,
     ) -> Result<Self, OpenMetadataError> {

@@ -167,7 +167,10 @@ impl Partition {
         };
         let header = BatchHeader::peek(batch).map_err(|error| refused(&error))?;
         if header.leader_epoch > leader_epoch {
-            return Err(refused(&format_args!("it is of epoch {}, the leader's is {leader_epoch}", header.leader_epoch)));
+            return Err(refused(&format_args!(
+                "it is of epoch {}, the leader's is {leader_epoch}",
+                header.leader_epoch
+            )));
         }
         if self.host.sync == SyncPolicy::Commit
             && header.stable_end.is_some_and(|stable| stable > open.log.durable_end())
@@ -187,7 +190,8 @@ impl Partition {
                 Err(NotAppended::Failed(failed(error)))
             }
             Err(
-                error @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
+                error
+                @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
             ) => Err(refused(&error)),
         }
     }

@@ -53,14 +53,7 @@ impl Partition {
     }
 
     /// Reads what a follower lacks and sends it; says how far that went.
-    pub(super) fn push(
-        &self,
-        leader: &Leader,
-        open: &OpenLog,
-        to: BrokerId,
-        start: Offset,
-        bytes_max: usize,
-    ) -> Event {
+    pub(super) fn push(&self, leader: &Leader, open: &OpenLog, to: BrokerId, start: Offset, bytes_max: usize) -> Event {
         let batches = self.read(open, start..open.log.log_end(), bytes_max.min(APPEND_BYTES_TARGET));
         // Nothing may lie between: a follower takes only what follows its log.
         let continues = batches.first().is_some_and(|batch| batch.header().base_offset == start);

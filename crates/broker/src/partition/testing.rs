@@ -9,8 +9,7 @@ use bytes::Bytes;
 use liftbridge_commitlog::{MemoryVolume, Volume};
 use liftbridge_replication::Assignment;
 use liftbridge_types::{
-    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings,
-    Subject, Timestamp,
+    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings, Subject, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;

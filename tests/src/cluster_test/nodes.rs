@@ -1,6 +1,7 @@
 //! The servers of one cluster. Owns how they find each other, and questions to whichever of them can answer; hurts nobody by
 //! itself.
 
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 use std::time::Duration;
@@ -64,7 +65,9 @@ impl Nodes {
                 options = options.with_argument(name).with_argument(value);
             }
             let namespace = means.network.as_ref().map(|network| network.namespace(number));
-            all.push(Node::new(id.clone(), api, options, &folder.join(id), namespace));
+            let place = folder.join(&id);
+            fs::create_dir_all(&place).map_err(|error| Failure::new(place.display(), error))?;
+            all.push(Node::new(id, api, options, &place, namespace));
         }
         let mut nodes = Self { all, means, stream: stream.to_owned() };
         nodes.all[0].start().await?;

@@ -31,7 +31,7 @@ pub(super) async fn view(address: SocketAddr, stream: &str) -> Option<Vec<Partit
     let request = wire::FetchMetadataRequest { streams: vec![stream.to_owned()], ..Default::default() };
     let mut client = client(address);
     let answer = tokio::time::timeout(ANSWER_MAX, client.fetch_metadata(request)).await.ok()?.ok()?;
-    let stream = answer.into_inner().metadata.into_iter().find(|told| told.name == stream)?;
+    let stream = answer.into_inner().stream_metadata.into_iter().find(|told| told.name == stream)?;
     let mut partitions: Vec<_> = stream.partitions.into_values().collect();
     partitions.sort_by_key(|partition| partition.id);
     Some(partitions.into_iter().map(PartitionView::from).collect())

@@ -60,7 +60,8 @@ struct Line {
 struct Held {
     request: Publish,
     reply: PublishReply,
-    permit: AdmissionPermit,
+    /// The right to wait here, until it is published here after all.
+    permit: Option<AdmissionPermit>,
     end: Instant,
 }
 
@@ -153,7 +154,7 @@ impl Broker {
     /// admission bound is reached.
     pub(crate) async fn forward(&self, partition: &Arc<LocalPartition>, request: Publish, reply: PublishReply) {
         let permit = self.node.host.admission().acquire(request.message.payload_bytes()).await;
-        let held = Held { request, reply, permit, end: Instant::now() + PATIENCE };
+        let held = Held { request, reply, permit: Some(permit), end: Instant::now() + PATIENCE };
         match partition.forwarding().enter(held) {
             Ok(()) => self.move_line(partition),
             Err(reply) => reply.answer(Err(PublishError::NotLeader)),
@@ -192,7 +193,7 @@ impl Broker {
         tokio::spawn(async move {
             for (ticket, mut held) in taken {
                 // It is admitted again, as what is stored here.
-                held.permit = AdmissionPermit::none();
+                held.permit = None;
                 let request = held.request.clone();
                 broker.publish_here(request, broker.settling(&partition, ticket, held)).await;
             }
@@ -228,7 +229,7 @@ mod tests {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
         let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
-        let held = Held { request, reply, permit: AdmissionPermit::none(), end: Instant::now() + PATIENCE };
+        let held = Held { request, reply, permit: None, end: Instant::now() + PATIENCE };
         assert!(forwarding.enter(held).is_ok());
         outcome
     }

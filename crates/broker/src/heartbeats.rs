@@ -40,7 +40,9 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return running.expel(REMOVED.to_owned());
         }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
+        // An answer that comes after the lease has ended comes too late for it.
+        let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };
+        let answer = tokio::time::timeout_at(answer_by, ask(&running, &now)).await;
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);

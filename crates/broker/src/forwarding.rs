@@ -65,6 +65,9 @@ struct Held {
     end: Instant,
 }
 
+/// Messages by ticket, and the leader they are for.
+type Taken = (BrokerId, Vec<(u64, Held)>);
+
 impl Forwarding {
     /// Whether nobody waits here and nothing is under way, so that a message may pass by.
     pub(crate) fn is_idle(&self) -> bool {
@@ -104,7 +107,7 @@ impl Forwarding {
     }
 
     /// What can be handed over now, and to whom; `Err` with whether to look again later.
-    fn take(&self, leader: Option<BrokerId>) -> Result<(BrokerId, Vec<(u64, Held)>), bool> {
+    fn take(&self, leader: Option<BrokerId>) -> Result<Taken, bool> {
         let now = Instant::now();
         let mut line = self.line.lock();
         if line.is_moving {
@@ -234,7 +237,7 @@ mod tests {
         outcome
     }
 
-    fn tickets(taken: &Result<(BrokerId, Vec<(u64, Held)>), bool>) -> Result<Vec<u64>, bool> {
+    fn tickets(taken: &Result<Taken, bool>) -> Result<Vec<u64>, bool> {
         let taken = taken.as_ref().map_err(|is_retry_due| *is_retry_due);
         taken.map(|(_, taken)| taken.iter().map(|(ticket, _)| *ticket).collect())
     }

@@ -4,6 +4,7 @@
 
 pub mod admin;
 pub mod api;
+pub mod cluster;
 pub mod damage;
 pub mod dice;
 pub mod server;

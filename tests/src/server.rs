@@ -77,6 +77,8 @@ pub struct Server {
     pub grpc: SocketAddr,
     /// Where its HTTP listener is.
     pub http: SocketAddr,
+    /// Where it listens to other servers, if it does.
+    pub peer: Option<SocketAddr>,
     /// The data directory it says it uses.
     pub data: PathBuf,
     stdout: Output,
@@ -118,7 +120,8 @@ impl Server {
         let part = |name: &str| ready_part(&ready, name).unwrap_or_else(|| panic!("`{name}` is missing in `{ready}`"));
         let address = |name: &str| part(name).parse().unwrap_or_else(|_| panic!("`{name}` is no address in `{ready}`"));
         let (grpc, http, data) = (address("grpc="), address("http="), PathBuf::from(part("data=")));
-        Ok(Self { process, grpc, http, data, stdout, stderr })
+        let peer = ready_part(&ready, "peer=").map(|text| text.parse().expect("`peer=` is an address"));
+        Ok(Self { process, grpc, http, peer, data, stdout, stderr })
     }
 
     /// Kills it at once, as `kill -9` does, and waits until it is gone.

@@ -21,8 +21,9 @@ use liftbridge_server_api::{ClientAuthorities, TlsFiles};
 use liftbridge_types::{BrokerId, InvalidName, StreamSettings};
 use thiserror::Error;
 
+pub(crate) use addresses::HostPort;
+use addresses::{AddressError, Addresses, bind_address, check_host, is_wildcard, resolve};
 pub(crate) use clustering::{Clustering, ClusteringError, PeerListening, SecretSource};
-use addresses::{AddressError, Addresses, HostPort, bind_address, check_host, is_wildcard, resolve};
 pub(crate) use documentation::Documentation;
 pub(crate) use settings::{SettingError, Settings};
 pub(crate) use value::Raw;

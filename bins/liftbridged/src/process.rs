@@ -3,6 +3,7 @@
 //! Owns the order in which parts are started and stopped. Everything that can fail does so before the first line of
 //! standard output, which tells where the server is.
 
+mod peer_listener;
 mod start_error;
 
 use std::fs;
@@ -23,6 +24,7 @@ use tracing::{error, info, warn};
 use crate::config::Config;
 use crate::logging;
 use crate::signals::{Asked, Signals};
+use peer_listener::{PeerListener, cluster};
 use start_error::StartError;
 
 /// How long accepted work may take to finish when the server is asked to stop.
@@ -64,9 +66,10 @@ async fn start_and_serve(config: Config) -> Result<(), StartError> {
     let mut signals = Signals::listen().map_err(StartError::Signals)?;
     let _lock = lock_data_directory(&config)?;
     let tls = config.tls.clone().map(Tls::load).transpose()?.map(Arc::new);
+    let peers = PeerListener::bind(&config).await?;
     let mut server = Server::bind(server_config(&config, tls.clone())?).await?;
     let broker = tokio::select! {
-        started = Broker::start(broker_config(&config, &server)) => started?,
+        started = Broker::start(broker_config(&config, &server, peers.as_ref())) => started?,
         // Opening many partitions takes a while. What is interrupted now is what recovery is for.
         () = signals.stop() => return Ok(()),
     };
@@ -74,9 +77,9 @@ async fn start_and_serve(config: Config) -> Result<(), StartError> {
         warn!(stored = %broker.id(), %configured, "the server id this data directory was given first wins");
     }
     server.serve(broker.clone(), Authorizer::allow_all()).await;
-    announce(&config, &server, &broker);
-    obey(&mut signals, tls.as_deref()).await;
-    stop(&server, &broker, &mut signals).await;
+    announce(&config, &server, peers.as_ref(), &broker);
+    obey(&mut signals, tls.as_deref(), peers.as_ref()).await;
+    stop(&server, peers.as_ref(), &broker, &mut signals).await;
     Ok(())
 }
 
@@ -98,7 +101,7 @@ fn server_config(config: &Config, tls: Option<Arc<Tls>>) -> Result<ServerConfig,
     })
 }
 
-fn broker_config(config: &Config, server: &Server) -> BrokerConfig {
+fn broker_config(config: &Config, server: &Server, peers: Option<&PeerListener>) -> BrokerConfig {
     let volume = Arc::new(DiskVolume::new(config.data_directory.clone()));
     let server_id = config.server_id.clone().unwrap_or_else(random_server_id);
     BrokerConfig {
@@ -113,6 +116,7 @@ fn broker_config(config: &Config, server: &Server) -> BrokerConfig {
         subscriptions_max: config.subscriptions_max,
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,
+        cluster: cluster(config, peers),
         ..BrokerConfig::new(volume, server_id)
     }
 }
@@ -123,33 +127,40 @@ fn random_server_id() -> BrokerId {
 }
 
 /// Says where the server is, in one line that programs can read. That nobody reads it is no reason to stop.
-fn announce(config: &Config, server: &Server, broker: &Broker) {
+fn announce(config: &Config, server: &Server, peers: Option<&PeerListener>, broker: &Broker) {
     let http = server.http_address().map_or_else(|| "off".to_owned(), |address| address.to_string());
+    let peer = peers.map(|peers| format!(" peer={}", peers.network.address())).unwrap_or_default();
     let (grpc, data) = (server.grpc_address(), config.data_directory.display());
     let mut stdout = std::io::stdout();
-    let _ = writeln!(stdout, "liftbridged ready: grpc={grpc} http={http} data={data}");
+    let _ = writeln!(stdout, "liftbridged ready: grpc={grpc} http={http}{peer} data={data}");
     let _ = stdout.flush();
     info!(id = %broker.id(), version = env!("CARGO_PKG_VERSION"), tls = config.tls.is_some(), "serving");
 }
 
 /// Does what signals ask for, until one asks to stop.
-async fn obey(signals: &mut Signals, tls: Option<&Tls>) {
+async fn obey(signals: &mut Signals, tls: Option<&Tls>, peers: Option<&PeerListener>) {
     while signals.next().await == Asked::ReloadCertificates {
-        match tls.map(Tls::reload) {
-            None => info!("asked to reload certificates, but TLS is off"),
-            Some(Ok(())) => info!("certificates reloaded"),
-            Some(Err(reason)) => error!(%reason, "certificates not reloaded, the old ones stay in use"),
+        let reloads = [tls.map(Tls::reload), peers.and_then(PeerListener::reload)];
+        if reloads.iter().all(Option::is_none) {
+            info!("asked to reload certificates, but TLS is off");
+        }
+        for reload in reloads.into_iter().flatten() {
+            match reload {
+                Ok(()) => info!("certificates reloaded"),
+                Err(reason) => error!(%reason, "certificates not reloaded, the old ones stay in use"),
+            }
         }
     }
 }
 
-/// Stops gracefully, or at once when asked a second time.
-async fn stop(server: &Server, broker: &Broker, signals: &mut Signals) {
+/// Stops gracefully, or at once when asked a second time. Other servers are spoken to until nothing is left to say.
+async fn stop(server: &Server, peers: Option<&PeerListener>, broker: &Broker, signals: &mut Signals) {
     info!("stopping; a second signal stops at once");
     let gracefully = async {
         server.begin_stop().await;
         broker.shutdown(Shutdown::Graceful(GRACE)).await;
         server.stop(CLIENT_GRACE).await;
+        stop_listening(peers, CLIENT_GRACE).await;
     };
     tokio::select! {
         () = gracefully => info!("stopped"),
@@ -158,10 +169,17 @@ async fn stop(server: &Server, broker: &Broker, signals: &mut Signals) {
             let at_once = async {
                 broker.shutdown(Shutdown::Fast).await;
                 server.stop(Duration::ZERO).await;
+                stop_listening(peers, Duration::ZERO).await;
             };
             if tokio::time::timeout(FAST_GRACE, at_once).await.is_err() {
                 warn!("not everything stopped in time");
             }
         }
+    }
+}
+
+async fn stop_listening(peers: Option<&PeerListener>, grace: Duration) {
+    if let Some(peers) = peers {
+        peers.network.stop(grace).await;
     }
 }

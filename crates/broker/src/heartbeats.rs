@@ -20,6 +20,8 @@ use crate::peers::{Heartbeat, HeartbeatAnswer};
 
 /// The longest pause between two signs of life.
 const INTERVAL_MAX: Duration = Duration::from_millis(300);
+/// What is said when there is no place for this server.
+const REMOVED: &str = "this server was removed from its cluster, or another one runs under its id";
 /// A session timeout holds at least this many signs of life.
 const PER_TIMEOUT: u32 = 5;
 
@@ -33,16 +35,19 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return;
         }
         let Some(running) = node.upgrade().filter(|node| node.gives_signs_of_life()) else { return };
+        let now = standing.borrow_and_update().clone();
+        if now.part == Part::Removed {
+            return running.expel(REMOVED.to_owned());
+        }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(interval, ask(&running, &standing.borrow().clone())).await;
+        let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);
                 running.set_lease(false);
             }
             Ok((HeartbeatAnswer::Superseded, _)) => {
-                let reason = "this server was removed from its cluster, or another one runs under its id";
-                running.expel(reason.to_owned());
+                return running.expel(REMOVED.to_owned());
             }
             // Whoever is fenced leads nothing, though it may not have heard of that yet.
             Ok((HeartbeatAnswer::Fenced, _)) => running.set_lease(true),

@@ -4,7 +4,6 @@
 use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
-use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft as metadata;
 use liftbridge_metadata_raft::{
     BrokerLife, CallReply, Command, DirectoryId, ProposalReply, ProposeError, Unanswered, Unavailable,
@@ -37,10 +36,8 @@ impl Inbox {
 
 impl PeerInbox for Inbox {
     fn on_partition_message(&self, from: &BrokerId, message: PartitionMessage) {
-        let Some(node) = self.node.upgrade() else { return };
-        // One that is not here yet, or no more: whoever says it says it again.
-        if let Some(partition) = node.streams.kept_partition(message.stream, message.partition) {
-            partition.on_message(from, message.message);
+        if let Some(node) = self.node.upgrade() {
+            node.on_partition_message(from, message);
         }
     }
 
@@ -51,13 +48,8 @@ impl PeerInbox for Inbox {
     }
 
     fn on_link(&self, peer: &BrokerId, is_up: bool) {
-        let Some(node) = self.node.upgrade() else { return };
-        for stream in node.streams.all() {
-            for partition in stream.here().filter(|partition| partition.is_shared()) {
-                if let Some(handle) = partition.handle() {
-                    handle.on_link(peer, is_up);
-                }
-            }
+        if let Some(node) = self.node.upgrade() {
+            node.on_link(peer, is_up);
         }
     }
 
@@ -109,7 +101,7 @@ impl PeerInbox for Inbox {
         Box::pin(async move {
             match self.node.upgrade() {
                 // Whoever forwards it has asked whether its client may.
-                Some(node) => Broker { node }.publish_here(Authorized::internal(request), reply).await,
+                Some(node) => Broker { node }.publish_here(request, reply).await,
                 None => reply.answer(Err(PublishError::ShuttingDown)),
             }
         })

@@ -5,20 +5,28 @@
 mod admission;
 mod agreement;
 mod broker;
+mod clean_stop;
 mod clock;
+mod cluster_config;
 mod config;
 mod describe;
 mod directories;
+mod directory_id;
 mod errors;
 mod follow_metadata;
+mod heartbeats;
+mod inbox;
+mod join_cluster;
 mod metrics;
 mod node;
+mod one_line_file;
 mod partition;
 mod peers;
 mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
+mod replicate;
 mod reply_queue;
 mod requests;
 mod server_id;
@@ -30,17 +38,19 @@ mod subjects;
 mod subscribe;
 mod subscription;
 mod tail_budget;
+mod wishes;
 mod workers;
 
 pub use broker::Broker;
+pub use cluster_config::ClusterConfig;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
     ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
     SubscriptionEnd,
 };
 pub use peers::{
-    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
-    Peers, ProposeAnswer,
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError,
+    PeerInbox, Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply};
 pub use publisher::{Publisher, Waiting};
@@ -54,5 +64,5 @@ pub use subscription::Subscription;
 // What a `Delivery` is made of, for edges that know no log.
 pub use liftbridge_commitlog::Record;
 // What servers say to each other, for edges that know no raft and no replica.
-pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection};
+pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection, RemoveBroker};
 pub use liftbridge_replication::{Body as ReplicaMessageBody, LogTail, Message as ReplicaMessage};

@@ -34,6 +34,11 @@ impl Progress {
         (ProgressReporter(Arc::clone(&state)), Self(state))
     }
 
+    /// Up to where everything is carried out.
+    pub(crate) fn done(&self) -> LogIndex {
+        self.0.lock().done
+    }
+
     /// Waits until what stands at `index` is carried out. Wakes nobody but the one who waits for it.
     pub(crate) async fn reached(&self, index: LogIndex) -> Result<(), NoFollower> {
         let (sender, receiver) = oneshot::channel();

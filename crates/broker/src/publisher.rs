@@ -59,7 +59,8 @@ impl Publisher {
         if let Err(refusal) = target.admits(request.request()) {
             return refuse(reply, refusal);
         }
-        if target.partition.handle.is_paused() {
+        // Paused, or led elsewhere.
+        if target.partition.leading_replica().is_none_or(|replica| replica.is_paused()) {
             let handed_over = self.hand_over();
             return Some(self.publish_after(handed_over, request, reply));
         }
@@ -133,7 +134,11 @@ fn publish_all(partition: &LocalPartition, burst: &mut Vec<Proposal>, permit: &A
     for proposal in &mut *burst {
         proposal.permit = permit.clone();
     }
-    partition.handle.publish_all(burst)
+    match partition.replica() {
+        Some(replica) => replica.publish_all(burst),
+        // A replica that was here when the burst began is here for ever.
+        None => Handover::Done,
+    }
 }
 
 fn resume(broker: Broker, partition: Arc<LocalPartition>) -> Waiting {

@@ -7,6 +7,9 @@
 mod append;
 mod clean;
 mod durability;
+mod repair;
+mod reset;
+mod splice;
 #[cfg(test)]
 mod tests;
 mod truncate;

@@ -129,6 +129,11 @@ impl Leader {
         self.replicas.assignment()
     }
 
+    /// Whether there are followers. Without, nothing depends on the time.
+    pub fn is_replicated(&self) -> bool {
+        !self.replicas.followers().is_empty()
+    }
+
     /// The end of what is committed.
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark.end()

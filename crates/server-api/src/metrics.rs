@@ -20,6 +20,8 @@ pub(crate) const PUBLISH_STREAMS: &str = "liftbridge_publish_streams";
 /// Messages to other servers that were dropped. Label: `reason`, `down` when there is no connection, `full` when too much
 /// waits already.
 pub(crate) const PEER_MESSAGES_DROPPED: &str = "liftbridge_peer_messages_dropped_total";
+/// Messages of other servers that make no sense to this one.
+pub(crate) const PEER_MESSAGES_MALFORMED: &str = "liftbridge_peer_messages_malformed_total";
 /// Other servers that were not believed: a wrong secret, or a certificate that names another.
 pub(crate) const PEER_GREETINGS_REFUSED: &str = "liftbridge_peer_greetings_refused_total";
 
@@ -35,6 +37,7 @@ pub(crate) fn describe() {
     describe_counter!(CONNECTIONS_REFUSED, "Connections turned away, by listener and reason.");
     describe_gauge!(PUBLISH_STREAMS, "Open PublishAsync streams.");
     describe_counter!(PEER_MESSAGES_DROPPED, "Messages to other servers that were dropped, by reason.");
+    describe_counter!(PEER_MESSAGES_MALFORMED, "Messages of other servers that make no sense.");
     describe_counter!(PEER_GREETINGS_REFUSED, "Other servers that were not believed.");
 }
 

@@ -20,7 +20,7 @@ pub struct Output {
 
 impl Output {
     /// Begins to collect.
-    pub(super) fn collect(output: impl AsyncRead + Send + Unpin + 'static) -> Self {
+    pub fn collect(output: impl AsyncRead + Send + Unpin + 'static) -> Self {
         let (sender, said) = watch::channel(Said::default());
         tokio::spawn(async move {
             let mut lines = BufReader::new(output).lines();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail as loudly as a test")]
 
 mod api;
+mod cluster;
 mod crash;
 mod process;
 mod weather;

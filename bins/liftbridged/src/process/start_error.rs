@@ -22,6 +22,12 @@ pub(crate) enum StartError {
     Tls(#[from] TlsError),
     #[error("{0}; set `listen`, `port` or `http.listen` to a free address of this machine")]
     Bind(#[from] BindError),
+    #[error("{0}; see `clustering.tls.cert`, `clustering.tls.key` and `clustering.tls.ca`")]
+    PeerTls(TlsError),
+    #[error("{0}; set `clustering.listen` to a free address of this machine")]
+    PeerBind(BindError),
+    #[error("cannot take the secret in `{}`: {reason}; see `clustering.secret.file`", path.display())]
+    SecretFile { path: PathBuf, reason: String },
     #[error(transparent)]
     Metrics(#[from] RecorderInstalled),
     #[error(transparent)]

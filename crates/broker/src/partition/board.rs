@@ -1,6 +1,6 @@
 //! Where a partition's worker shows how it stands. Owns that looking never waits for the worker; never what is decided.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use liftbridge_commitlog::LogView;
 use liftbridge_types::{Offset, Timestamp};
@@ -18,6 +18,8 @@ pub(crate) struct Seen {
     pub(crate) state: RunState,
     /// Whether nothing is appended any more.
     pub(crate) readonly: bool,
+    /// Whether this broker leads it.
+    pub(crate) leads: bool,
     /// The end of what is written.
     pub(crate) log_end: Offset,
     /// The end of what is committed.
@@ -33,6 +35,7 @@ pub(crate) struct Board {
     shown: Mutex<Shown>,
     changed: Notify,
     subscription_count: AtomicUsize,
+    is_replicated: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -48,10 +51,16 @@ struct Shown {
 impl Board {
     /// A partition without a log yet.
     pub(crate) fn new(state: RunState, readonly: bool) -> Self {
-        let seen = Seen { state, readonly, log_end: Offset::ZERO, high_watermark: Offset::ZERO, generation: 0 };
+        let seen =
+            Seen { state, readonly, leads: false, log_end: Offset::ZERO, high_watermark: Offset::ZERO, generation: 0 };
         let messages_received = EventTimes::default();
         let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None };
-        Self { shown: Mutex::new(shown), changed: Notify::new(), subscription_count: AtomicUsize::new(0) }
+        Self {
+            shown: Mutex::new(shown),
+            changed: Notify::new(),
+            subscription_count: AtomicUsize::new(0),
+            is_replicated: AtomicBool::new(false),
+        }
     }
 
     /// What a reader goes by, now.
@@ -72,12 +81,23 @@ impl Board {
         PartitionStatus {
             state: seen.state,
             readonly: seen.readonly,
+            leads: seen.leads,
             log_start: shown.view.as_ref().map_or(shown.log_start, LogView::log_start),
             log_end: seen.log_end,
             high_watermark: seen.high_watermark,
             messages_received: shown.messages_received,
             subscription_count: self.subscription_count(),
         }
+    }
+
+    /// Whether the partition has several replicas.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.is_replicated.load(Ordering::Relaxed)
+    }
+
+    /// The partition has several replicas, or one.
+    pub(crate) fn show_replicated(&self, is_replicated: bool) {
+        self.is_replicated.store(is_replicated, Ordering::Relaxed);
     }
 
     /// Whether the partition is paused.
@@ -136,6 +156,16 @@ impl Board {
         shown.seen.log_end = log_end;
         shown.messages_received.first.get_or_insert(first);
         shown.messages_received.latest = Some(last);
+    }
+
+    /// The log ends at `log_end`, without anybody having published here. Nobody is woken.
+    pub(crate) fn show_log_end(&self, log_end: Offset) {
+        self.shown.lock().seen.log_end = log_end;
+    }
+
+    /// This broker leads the partition from now on, or does not.
+    pub(crate) fn show_leading(&self, leads: bool) {
+        self.change(|shown| shown.seen.leads = leads);
     }
 
     /// Records were committed. Who waits for them is not woken before [`Board::wake`].

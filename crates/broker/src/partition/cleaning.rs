@@ -4,27 +4,29 @@
 use std::sync::Arc;
 
 use liftbridge_commitlog::{AppendError, SyncPolicy};
+use liftbridge_replication::{Event, FollowerEvent};
 
 use crate::partition::Partition;
 use crate::partition::lifecycle::{Core, State};
+use crate::partition::role::{Replica, RoleHere};
 use crate::partition::upkeep::Duty;
 
 impl Partition {
     /// Has done later what an append makes necessary.
     pub(super) fn plan_after_append(self: &Arc<Self>, core: &mut Core) {
         if let SyncPolicy::Interval(interval) = self.host.sync
-            && let State::Open(open) = &core.state
-            && open.log.durable_end() < open.log.log_end()
+            && let State::Open(replica) = &core.state
+            && replica.open.log.durable_end() < replica.open.log.log_end()
             && !core.sync_scheduled
         {
             core.sync_scheduled = true;
             self.host.upkeep.schedule(interval, Duty::Sync, Arc::downgrade(self));
         }
-        if let State::Open(open) = &mut core.state
-            && !open.tail.resize(open.log.tail_bytes())
+        if let State::Open(replica) = &mut core.state
+            && !replica.open.tail.resize(replica.open.log.tail_bytes())
         {
-            open.log.clear_tail();
-            open.tail.resize(0);
+            replica.open.log.clear_tail();
+            replica.open.tail.resize(0);
         }
         self.maybe_checkpoint(core);
         self.plan_cleaning(core);
@@ -33,8 +35,8 @@ impl Partition {
     /// Bounds what the next open has to scan after a crash. A failure costs that open time; one that matters more meets the
     /// next append too.
     fn maybe_checkpoint(&self, core: &mut Core) {
-        if let State::Open(open) = &mut core.state
-            && let Err(error) = open.log.maybe_checkpoint(open.leader.high_watermark())
+        if let State::Open(replica) = &mut core.state
+            && let Err(error) = replica.open.log.maybe_checkpoint(replica.role.high_watermark())
         {
             tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
                 "could not write a checkpoint: trying again with the next append");
@@ -43,8 +45,8 @@ impl Partition {
 
     /// Has the log cleaned after the interval, if there is anything that could ever go.
     pub(super) fn plan_cleaning(self: &Arc<Self>, core: &mut Core) {
-        if let State::Open(open) = &core.state
-            && open.log.log_start() < open.log.log_end()
+        if let State::Open(replica) = &core.state
+            && replica.open.log.log_start() < replica.open.log.log_end()
             && !core.clean_scheduled
         {
             core.clean_scheduled = true;
@@ -56,9 +58,9 @@ impl Partition {
     /// Forces to the medium what was written since the last time.
     pub(super) fn sync_written(&self, core: &mut Core) {
         core.sync_scheduled = false;
-        if let State::Open(open) = &mut core.state
-            && open.log.durable_end() < open.log.log_end()
-            && let Err(error) = self.timed_sync(open).0
+        if let State::Open(replica) = &mut core.state
+            && replica.open.log.durable_end() < replica.open.log.log_end()
+            && let Err(error) = self.timed_sync(&mut replica.open).0
         {
             self.become_offline(core, error.to_string());
         }
@@ -69,9 +71,11 @@ impl Partition {
     /// Planned again only while time alone can make more go; else by the next append.
     pub(super) fn clean(self: &Arc<Self>, core: &mut Core) {
         core.clean_scheduled = false;
-        let State::Open(open) = &mut core.state else { return };
-        let high_watermark = open.leader.high_watermark();
-        let cleaned = open.log.clean(self.host.clock.now(), high_watermark);
+        let State::Open(replica) = &mut core.state else { return };
+        let high_watermark = replica.role.high_watermark();
+        let cleaned = replica.open.log.clean(self.host.clock.now(), high_watermark);
+        self.note_log_start(replica);
+        let open = &mut replica.open;
         if let Err(error) = open.log.remove_released() {
             tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
                 "could not remove old segments: trying again at the next cleaning");
@@ -88,12 +92,31 @@ impl Partition {
         }
     }
 
+    /// Whoever leads or follows must not speak of what retention has removed.
+    fn note_log_start(&self, replica: &mut Replica) {
+        let start = replica.open.log.log_start();
+        replica.open.damaged.retain(|damaged| damaged.end > start);
+        match &mut replica.role {
+            RoleHere::Leading(_) => self.step_alone(replica, Event::Trimmed { start }, None),
+            RoleHere::Following(follower) => {
+                let mut effects = Vec::new();
+                follower.step(FollowerEvent::Trimmed { start }, &mut effects);
+                self.send_said(effects);
+            }
+            RoleHere::Waiting { .. } => {}
+        }
+    }
+
     /// Closes files and caches and gives memory back, until the partition is used again.
     pub(super) fn park(&self, core: &mut Core) {
-        let State::Open(open) = &mut core.state else { return };
-        open.leader.shrink();
+        let State::Open(replica) = &mut core.state else { return };
+        if let RoleHere::Leading(leader) = &mut replica.role {
+            leader.shrink();
+        }
+        let high_watermark = replica.role.high_watermark();
+        let open = &mut replica.open;
         open.owed.shrink();
-        let parked = open.log.park(open.leader.high_watermark());
+        let parked = open.log.park(high_watermark);
         open.tail.resize(open.log.tail_bytes());
         open.parked = parked.is_ok();
         self.survive(core, parked);

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use liftbridge_commitlog::LogView;
-use liftbridge_replication::{Assignment, BrokerLife};
-use liftbridge_types::{StreamId, StreamSettings};
+use liftbridge_replication::Assignment;
+use liftbridge_types::{BrokerId, BrokerIncarnation, StreamId, StreamSettings};
 use tokio::sync::oneshot;
 
 use crate::errors::{PublishError, SubscribeError};
-use crate::partition::mailbox::{Command, Event, Lingering, Wake};
+use crate::partition::mailbox::{Command, Event, Lingering, PeerEvent, Wake};
 use crate::partition::position::{LogBounds, ReadRange, needs_lookup, resolve};
 use crate::partition::upkeep::{Duty, OnDuty};
 use crate::partition::{Board, Partition, PartitionHost, PartitionStatus, Proposal, RunState, Seen};
@@ -26,8 +26,11 @@ pub(crate) struct PartitionSpec {
     pub(crate) directory: String,
     /// Its stream, in this life of the name.
     pub(crate) stream_id: StreamId,
-    /// This broker, in this life of its process.
-    pub(crate) me: BrokerLife,
+    /// This broker.
+    pub(crate) broker_id: BrokerId,
+    /// Which life of this broker's process this is; `None` until the metadata has said so. Until then it takes no part among
+    /// several replicas.
+    pub(crate) incarnation: Option<BrokerIncarnation>,
     /// What is agreed about its replicas. The minimum of them is taken from the settings.
     pub(crate) assignment: Assignment,
     /// The settings of its stream.
@@ -159,6 +162,26 @@ impl Partition {
         self.command(Command::SetReadonly(readonly))
     }
 
+    /// Takes part as is agreed on from now on: leads, follows or waits, in this life of the broker's process. Its turn decides
+    /// what has to change. Of two versions the later one counts, in whatever order they come.
+    pub(crate) fn set_assignment(
+        self: &Arc<Self>,
+        assignment: Assignment,
+        incarnation: Option<BrokerIncarnation>,
+    ) -> Completion {
+        self.command(Command::Assign(Box::new(assignment), incarnation))
+    }
+
+    /// Whether it has several replicas: then what happens to the other servers matters to it.
+    pub(crate) fn is_replicated(&self) -> bool {
+        self.board.is_replicated()
+    }
+
+    /// Takes in what came from or about the other servers. Never waits.
+    pub(crate) fn hear(self: &Arc<Self>, event: PeerEvent) {
+        self.post(Event::Peer(event));
+    }
+
     /// Ends its subscriptions and removes its files; what comes later is refused with `Closed`.
     pub(crate) fn delete(self: &Arc<Self>) -> Completion {
         self.command(Command::Delete)
@@ -261,7 +284,7 @@ impl OnDuty for Partition {
                 self.wake(wake);
             }
             Duty::Park => self.on_park_due(),
-            Duty::Sync | Duty::Clean => self.post(Event::Duty(duty)),
+            Duty::Sync | Duty::Clean | Duty::Tick => self.post(Event::Duty(duty)),
         }
     }
 }

@@ -2,11 +2,12 @@
 //! partitions: who owns them is the broker's matter.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use liftbridge_commitlog::{BATCH_BYTES_MAX, SyncPolicy, Volume};
 use parking_lot::Mutex;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::admission::Admission;
@@ -14,7 +15,8 @@ use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::metrics::{Metrics, as_gauge};
 use crate::partition::upkeep::Upkeep;
-use crate::partition::{Partition, PartitionSpec};
+use crate::partition::{Partition, PartitionSpec, Wished};
+use crate::peers::Peers;
 use crate::tail_budget::TailBudget;
 use crate::workers::Workers;
 
@@ -43,6 +45,10 @@ pub(crate) struct Limits {
     pub(crate) park_after: Duration,
     /// Most subscriptions on this node at once.
     pub(crate) subscriptions_max: usize,
+    /// How long an in-sync replica may go without being abreast of its leader.
+    pub(crate) replica_lag_max: Duration,
+    /// Most bytes of one partition on their way to one follower.
+    pub(crate) replica_window_bytes: usize,
 }
 
 /// What the partitions of a node share.
@@ -60,6 +66,11 @@ pub(crate) struct PartitionHost {
     admission: Admission,
     pub(super) tails: Arc<TailBudget>,
     metrics: Metrics,
+    pub(super) peers: Arc<dyn Peers>,
+    /// What partitions want the cluster to agree on: at most one wish of each within a second or so.
+    wishes: mpsc::UnboundedSender<Wished>,
+    wished: Mutex<Option<mpsc::UnboundedReceiver<Wished>>>,
+    session_lapsed: AtomicBool,
     upkeep_task: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -80,7 +91,10 @@ impl PartitionHost {
             message_bytes_max: config.message_bytes_max.min(MESSAGE_BYTES_LIMIT),
             park_after: config.park_after,
             subscriptions_max: config.subscriptions_max.min(Semaphore::MAX_PERMITS),
+            replica_lag_max: config.cluster.replica_lag_max,
+            replica_window_bytes: config.replica_window_bytes.max(1),
         };
+        let (wishes, wished) = mpsc::unbounded_channel();
         Arc::new(Self {
             volume: Arc::clone(&config.volume),
             upkeep: Arc::new(Upkeep::new(Arc::clone(&clock))),
@@ -94,6 +108,10 @@ impl PartitionHost {
             admission: Admission::new(config.admission_bytes_max),
             tails: TailBudget::new(config.tail_bytes_max),
             metrics: Metrics::new(),
+            peers: Arc::clone(&config.cluster.peers),
+            wishes,
+            wished: Mutex::new(Some(wished)),
+            session_lapsed: AtomicBool::new(false),
             upkeep_task: Mutex::new(None),
         })
     }
@@ -106,6 +124,26 @@ impl PartitionHost {
     /// What partitions count.
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.metrics
+    }
+
+    /// What the partitions want the cluster to agree on, from now on; `None` when somebody has that already.
+    pub(crate) fn take_wishes(&self) -> Option<mpsc::UnboundedReceiver<Wished>> {
+        self.wished.lock().take()
+    }
+
+    /// The session with the controller lapsed, or was renewed. Partitions that begin to lead later go by it; those that lead are
+    /// told by [`Partition::hear`].
+    pub(crate) fn note_session(&self, is_lapsed: bool) {
+        self.session_lapsed.store(is_lapsed, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_session_lapsed(&self) -> bool {
+        self.session_lapsed.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn wish(&self, wished: Wished) {
+        // Whoever carries wishes out has ended, and with it the node.
+        let _ = self.wishes.send(wished);
     }
 
     /// Brings the gauges that belong to no stream up to date.

@@ -9,19 +9,22 @@
 //!            pause
 //! ```
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
-use liftbridge_replication::{Assignment, Event, History, Leader, LeaderOptions, LogState};
-use liftbridge_types::StreamSettings;
+use liftbridge_replication::{Assignment, Event, FollowerEvent};
+use liftbridge_types::{BrokerIncarnation, Offset, StreamSettings};
 use parking_lot::{Condvar, Mutex};
 
 use crate::errors::PublishError;
 use crate::partition::company::Company;
 use crate::partition::mailbox::Mailbox;
 use crate::partition::owed::OwedAnswers;
+use crate::partition::role::{Replica, RoleHere};
 use crate::partition::task::Activity;
-use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState};
+use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState, Wish};
 use crate::requests::PartitionRoute;
 use crate::tail_budget::TailShare;
 
@@ -31,6 +34,10 @@ pub(super) struct Core {
     pub(super) state: State,
     /// What is agreed about its replicas.
     pub(super) assignment: Assignment,
+    /// Which life of this broker's process this is, once that is known.
+    pub(super) incarnation: Option<BrokerIncarnation>,
+    /// When the next tick is under way for, in the clock's elapsed time.
+    pub(super) tick_at: Option<Duration>,
     /// The settings of its stream.
     pub(super) settings: StreamSettings,
     /// Whether publishes are refused, kept over a pause.
@@ -44,8 +51,8 @@ pub(super) struct Core {
 /// In which phase of its life a partition is.
 #[derive(Debug)]
 pub(super) enum State {
-    /// It takes publishes and reads.
-    Open(Box<OpenLog>),
+    /// Its log is open, and this broker has a part in it.
+    Open(Box<Replica>),
     /// Its files are closed until it is resumed.
     Paused,
     /// Its storage failed.
@@ -63,21 +70,26 @@ impl State {
     /// Why a publish is refused that finds the partition in this state.
     pub(super) fn refusal(&self) -> PublishError {
         match self {
-            Self::Open(_) | Self::Paused | Self::Deleted => PublishError::Closed,
+            // It is open, and another broker leads it.
+            Self::Open(_) => PublishError::NotLeader,
+            Self::Paused | Self::Deleted => PublishError::Closed,
             Self::Offline { reason } => PublishError::Offline { reason: reason.clone() },
             Self::Stopped => PublishError::ShuttingDown,
         }
     }
 }
 
-/// An open log and who leads it.
+/// An open log and what belongs to it, whatever this broker's part.
 #[derive(Debug)]
 pub(super) struct OpenLog {
     pub(super) log: CommitLog,
-    pub(super) leader: Leader,
     pub(super) owed: OwedAnswers,
     /// Whom the next turn waits for.
     pub(super) company: Company,
+    /// How long the last sync took.
+    pub(super) sync_time: Duration,
+    /// Offsets that had been durable and cannot be read any more. Only a follower keeps them here: the leader has them.
+    pub(super) damaged: Vec<Range<Offset>>,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
@@ -110,9 +122,12 @@ impl OpenLog {
 impl Partition {
     /// Opens a partition, recovering its log if need be; a log that cannot be opened makes it offline.
     pub(super) fn open(host: Arc<PartitionHost>, spec: PartitionSpec) -> Arc<Self> {
+        let is_replicated = spec.assignment.replicas.len() > 1;
         let core = Core {
             state: State::Paused,
             assignment: spec.assignment,
+            incarnation: spec.incarnation,
+            tick_at: None,
             settings: spec.settings,
             readonly: spec.readonly,
             clean_scheduled: false,
@@ -123,13 +138,14 @@ impl Partition {
             route: spec.route,
             directory: spec.directory,
             stream_id: spec.stream_id,
-            me: spec.me,
+            broker_id: spec.broker_id,
             board: Board::new(RunState::Paused, spec.readonly),
             mailbox: Mutex::new(Mailbox::new(spec.paused)),
             company_came: Condvar::new(),
             core: Mutex::new(core),
             activity: Activity::new(),
         });
+        partition.board.show_replicated(is_replicated);
         if !spec.paused {
             // Nobody else knows the partition yet, so this is its first turn.
             partition.resume_if_paused(&mut partition.core.lock());
@@ -143,9 +159,10 @@ impl Partition {
             return;
         }
         match self.open_log(core) {
-            Ok(open) => {
-                self.board.show_open(open.log.view(), open.leader.high_watermark());
-                core.state = State::Open(Box::new(open));
+            Ok(replica) => {
+                self.board.show_open(replica.open.log.view(), replica.role.high_watermark());
+                core.state = State::Open(Box::new(replica));
+                self.enter_role(core);
                 self.plan_cleaning(core);
             }
             Err(reason) => self.become_offline(core, reason),
@@ -154,9 +171,9 @@ impl Partition {
 
     /// Open becomes paused: files closed, subscriptions ended. Publishes that wait behind are refused as they come up.
     pub(super) fn become_paused(&self, core: &mut Core) {
-        if let State::Open(open) = &mut core.state {
-            self.resign(open, &PublishError::Closed);
-            self.close_cleanly(open);
+        if let State::Open(replica) = &mut core.state {
+            self.resign(replica, &PublishError::Closed);
+            self.close_cleanly(replica);
             core.state = State::Paused;
             self.board.show_closed(RunState::Paused, false);
         }
@@ -173,17 +190,37 @@ impl Partition {
         // First the state: it holds even if a bug makes the farewell panic.
         let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone() });
         self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
-        if let State::Open(mut open) = before {
-            self.resign(&mut open, &PublishError::Offline { reason });
+        if let State::Open(mut replica) = before {
+            self.resign(&mut replica, &PublishError::Offline { reason });
+            self.hand_on(&core.assignment, &mut replica);
+        }
+    }
+
+    /// Has others do what cannot be done here any more: lead, or be waited for.
+    fn hand_on(&self, assignment: &Assignment, replica: &mut Replica) {
+        match &mut replica.role {
+            RoleHere::Leading(_) => {
+                let other = assignment.in_sync.iter().find(|id| **id != self.broker_id);
+                if let Some(to) = other.cloned() {
+                    self.wish(Wish::MoveLeader { epoch: assignment.epoch, to });
+                }
+            }
+            RoleHere::Following(follower) => {
+                let mut effects = Vec::new();
+                let nothing = follower.log_end()..follower.log_end();
+                follower.step(FollowerEvent::Damaged { offsets: nothing }, &mut effects);
+                self.send_said(effects);
+            }
+            RoleHere::Waiting { .. } => {}
         }
     }
 
     /// Any state becomes deleted: subscriptions ended, files removed. What cannot be removed now goes with the directory of
     /// its stream, whose removal is tried until it succeeds.
     pub(super) fn become_deleted(&self, core: &mut Core) {
-        if let State::Open(open) = &mut core.state {
-            self.resign(open, &PublishError::Closed);
-            open.log.mark_deleted();
+        if let State::Open(replica) = &mut core.state {
+            self.resign(replica, &PublishError::Closed);
+            replica.open.log.mark_deleted();
         }
         // Files are closed before they are removed.
         core.state = State::Deleted;
@@ -196,10 +233,10 @@ impl Partition {
 
     /// Any state but deleted becomes stopped, leaving clean files.
     pub(super) fn become_stopped(&self, core: &mut Core) {
-        if let State::Open(open) = &mut core.state {
-            self.resign(open, &PublishError::ShuttingDown);
-            if !open.parked {
-                self.close_cleanly(open);
+        if let State::Open(replica) = &mut core.state {
+            self.resign(replica, &PublishError::ShuttingDown);
+            if !replica.open.parked {
+                self.close_cleanly(replica);
             }
         }
         self.stop_at_once(core);
@@ -207,8 +244,8 @@ impl Partition {
 
     /// Any state but deleted becomes stopped, leaving the files to recovery.
     pub(super) fn stop_at_once(&self, core: &mut Core) {
-        if let State::Open(open) = &mut core.state {
-            self.resign(open, &PublishError::ShuttingDown);
+        if let State::Open(replica) = &mut core.state {
+            self.resign(replica, &PublishError::ShuttingDown);
         }
         if !matches!(core.state, State::Deleted) {
             core.state = State::Stopped;
@@ -219,18 +256,18 @@ impl Partition {
     /// Refuses publishes, or takes them again.
     pub(super) fn apply_readonly(&self, core: &mut Core, readonly: bool) {
         core.readonly = readonly;
-        if let State::Open(open) = &mut core.state {
-            self.step_alone(open, Event::SetReadonly(readonly), None);
+        if let State::Open(replica) = &mut core.state {
+            self.step_alone(replica, Event::SetReadonly(readonly), None);
         }
         self.board.show_readonly(readonly);
     }
 
-    /// Ends the leadership; everybody who waits is told `cause`.
-    fn resign(&self, open: &mut OpenLog, cause: &PublishError) {
-        self.step_alone(open, Event::Resigned, Some(cause));
+    /// Ends the leadership, if this broker has it; everybody who waits is told `cause`.
+    fn resign(&self, replica: &mut Replica, cause: &PublishError) {
+        self.step_alone(replica, Event::Resigned, Some(cause));
     }
 
-    fn open_log(&self, core: &Core) -> Result<OpenLog, String> {
+    fn open_log(&self, core: &Core) -> Result<Replica, String> {
         let storage = self.host.volume.directory(&self.directory);
         let opened = CommitLog::open(storage, self.log_options(&core.settings));
         let (mut log, report) = opened.map_err(|error| error.to_string())?;
@@ -239,29 +276,24 @@ impl Partition {
         if log.durable_end() < log.log_end() {
             self.tolerate_full_disk(log.sync().map(drop))?;
         }
-        let assignment = Assignment { in_sync_min: core.settings.min_isr, ..core.assignment.clone() };
-        let state = LogState {
-            high_watermark: log.checkpointed_high_watermark(),
-            durable_end: log.durable_end(),
-            history: History::new(log.leader_epochs(), log.log_start(), log.log_end()),
-        };
-        let options = LeaderOptions { readonly: core.readonly, ..LeaderOptions::default() };
-        let leader = Leader::new(self.me.clone(), assignment, state, options, self.host.clock.elapsed());
+        let role = self.begin_role(core, &log, log.checkpointed_high_watermark());
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {
-            self.tolerate_full_disk(log.park(leader.high_watermark()))?;
+            self.tolerate_full_disk(log.park(role.high_watermark()))?;
         }
         let tail = self.host.tails.share();
-        Ok(OpenLog {
+        let open = OpenLog {
             log,
-            leader,
             owed: OwedAnswers::default(),
             company: Company::default(),
+            sync_time: Duration::ZERO,
+            damaged: report.damaged,
             tail,
             parked: true,
             disk_full: false,
-        })
+        };
+        Ok(Replica { open, role })
     }
 
     /// A full disk does not keep a log from being read.
@@ -289,8 +321,8 @@ impl Partition {
     }
 
     /// Closes the files so that the next open has nothing to recover. A failure costs the next open time, nothing else.
-    fn close_cleanly(&self, open: &mut OpenLog) {
-        if let Err(error) = open.log.park(open.leader.high_watermark()) {
+    fn close_cleanly(&self, replica: &mut Replica) {
+        if let Err(error) = replica.open.log.park(replica.role.high_watermark()) {
             tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
                 "could not close the log cleanly: it will be recovered when it is opened again");
         }

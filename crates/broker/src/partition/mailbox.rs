@@ -4,7 +4,11 @@
 //! its publisher found the partition open a moment ago. Whoever hands it in is told, and has the partition resumed.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use bytes::Bytes;
+use liftbridge_replication::{Assignment, Body, Message};
+use liftbridge_types::{BrokerId, BrokerIncarnation, Offset, PartitionEpoch};
 use tokio::sync::oneshot;
 
 use crate::partition::proposal::Proposal;
@@ -17,8 +21,61 @@ pub(crate) enum Event {
     Publish(Proposal),
     /// The broker wants something; it is told when that is done.
     Command(Command, oneshot::Sender<()>),
+    /// Something came from or about the other servers.
+    Peer(PeerEvent),
     /// Something is due.
     Duty(Duty),
+}
+
+/// What can come from or about the other servers.
+#[derive(Debug)]
+pub(crate) enum PeerEvent {
+    /// One of them said something about this partition.
+    Message {
+        /// Who.
+        from: BrokerId,
+        /// What.
+        message: Message,
+    },
+    /// The way to one of them opened, or closed.
+    Link {
+        /// To whom.
+        to: BrokerId,
+        /// Whether messages get through from now on.
+        is_up: bool,
+    },
+    /// The session with the controller lapsed, or was renewed.
+    Session {
+        /// Whether another broker may have been given the lead.
+        is_lapsed: bool,
+    },
+    /// A change of the in-sync replicas that was asked for will certainly never be agreed on.
+    InSyncRefused {
+        /// Which version of the partition it was to follow.
+        epoch: PartitionEpoch,
+    },
+    /// Stored records were found to be damaged.
+    Damage {
+        /// Which ones.
+        offsets: Range<Offset>,
+    },
+}
+
+impl PeerEvent {
+    /// The bytes of batches it brings.
+    fn batch_bytes(&self) -> usize {
+        match self {
+            Self::Message { message: Message { body: Body::Append { batches, .. }, .. }, .. }
+            | Self::Message { message: Message { body: Body::Repair { batches, .. }, .. }, .. } => {
+                batches.iter().map(Bytes::len).sum()
+            }
+            Self::Message { .. }
+            | Self::Link { .. }
+            | Self::Session { .. }
+            | Self::InSyncRefused { .. }
+            | Self::Damage { .. } => 0,
+        }
+    }
 }
 
 /// What the broker can want of a partition.
@@ -30,6 +87,8 @@ pub(crate) enum Command {
     Resume,
     /// Refuse publishes, or take them again.
     SetReadonly(bool),
+    /// Take part in this as is agreed on, in this life of the broker.
+    Assign(Box<Assignment>, Option<BrokerIncarnation>),
     /// Remove everything.
     Delete,
     /// Close cleanly, for good.
@@ -54,7 +113,7 @@ impl Publishes {
             (Self::Refused, _) | (_, Command::Delete | Command::Shutdown) => Self::Refused,
             (_, Command::Pause) => Self::Held,
             (_, Command::Resume) => Self::Pass,
-            (unchanged, Command::SetReadonly(_)) => unchanged,
+            (unchanged, Command::SetReadonly(_) | Command::Assign(..)) => unchanged,
         }
     }
 }
@@ -164,9 +223,11 @@ impl Mailbox {
             && bytes < bytes_max
             && let Some(event) = self.next()
         {
-            if let Event::Publish(proposal) = &event {
-                bytes += proposal.message.payload_bytes();
-            }
+            bytes += match &event {
+                Event::Publish(proposal) => proposal.message.payload_bytes(),
+                Event::Peer(peer) => peer.batch_bytes(),
+                Event::Command(..) | Event::Duty(_) => 0,
+            };
             into.push(event);
         }
     }
@@ -337,6 +398,7 @@ mod tests {
         let word = |event: &Event| match event {
             Event::Publish(proposal) => String::from_utf8_lossy(&proposal.message.value).into_owned(),
             Event::Command(command, _) => format!("{command:?}"),
+            Event::Peer(peer) => format!("{peer:?}"),
             Event::Duty(duty) => format!("{duty:?}"),
         };
         taken.iter().map(word).collect::<Vec<String>>().join(" ")

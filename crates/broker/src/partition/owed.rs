@@ -47,6 +47,11 @@ impl OwedAnswers {
         owed
     }
 
+    /// How many answers are owed.
+    pub(crate) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// Gives memory back that a burst left behind; does nothing while answers are owed.
     pub(crate) fn shrink(&mut self) {
         if self.free.len() == self.slots.len() {

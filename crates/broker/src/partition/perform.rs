@@ -4,26 +4,31 @@
 //!
 //! 1. append the batches to the log,
 //! 2. answer publishers under `LEADER` (their message survives this process),
-//! 3. force the log to the medium, once for all batches, where the sync policy says so,
-//! 4. show the new high watermark, so that whoever hears of a commit can also read it,
-//! 5. answer publishers under `ALL` (their message survives the machine),
-//! 6. wake subscribers.
+//! 3. send the batches to the followers, so that they write and sync while this broker does,
+//! 4. force the log to the medium, once for all batches, where the sync policy says so,
+//! 5. show the new high watermark, so that whoever hears of a commit can also read it,
+//! 6. answer publishers under `ALL` (their message survives the machine),
+//! 7. wake subscribers.
 //!
-//! A crash after 1 or 2 may lose the batch; nobody under `ALL` has been told otherwise, and no subscriber has seen it. A crash
-//! after 3 keeps it, whether or not anybody was told.
+//! Where there are followers, 5 to 7 come when the last of them that is in sync says that it has the batch on its medium.
+//!
+//! A crash after 1, 2 or 3 may lose the batch; nobody under `ALL` has been told otherwise, and no subscriber has seen it. What a
+//! follower has by then and this broker lost is the next leader's to keep or to cut. A crash after 4 keeps the batch here,
+//! whether or not anybody was told.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use liftbridge_commitlog::{AppendError, BatchBuilder, SyncPolicy};
-use liftbridge_replication::{Effect, Event, Proposal as LeaderProposal, Refusal};
+use liftbridge_replication::{Effect, Event, Leader, Proposal as LeaderProposal, Refusal};
 use liftbridge_types::{AckPolicy, Offset, Timestamp};
 
 use crate::errors::PublishError;
-use crate::partition::Partition;
 use crate::partition::lifecycle::OpenLog;
 use crate::partition::owed::Owed;
 use crate::partition::proposal::Proposal;
+use crate::partition::role::{Replica, RoleHere};
+use crate::partition::{Partition, Wish};
 use crate::requests::Acked;
 
 /// Payload at which a batch is closed, whatever the number of its messages.
@@ -33,7 +38,7 @@ const BATCH_BYTES_TARGET: usize = 1024 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Buffers {
     builder: BatchBuilder,
-    effects: Vec<Effect>,
+    pub(super) effects: Vec<Effect>,
 }
 
 /// The log cannot be written any more.
@@ -46,6 +51,7 @@ pub(super) struct LogFailed {
 /// One cycle of one partition.
 pub(super) struct Cycle<'a> {
     partition: &'a Partition,
+    leader: &'a mut Leader,
     open: &'a mut OpenLog,
     buffers: &'a mut Buffers,
     /// Whether expected offsets count.
@@ -64,6 +70,7 @@ impl<'a> Cycle<'a> {
     /// A cycle that has done nothing.
     pub(super) fn new(
         partition: &'a Partition,
+        leader: &'a mut Leader,
         open: &'a mut OpenLog,
         buffers: &'a mut Buffers,
         concurrency_control: bool,
@@ -72,8 +79,9 @@ impl<'a> Cycle<'a> {
         buffers.builder.clear();
         buffers.effects.clear();
         let began_at = partition.host.clock.now();
-        Self {
+        let mut cycle = Self {
             partition,
+            leader,
             open,
             buffers,
             concurrency_control,
@@ -81,6 +89,17 @@ impl<'a> Cycle<'a> {
             batch_payload_bytes: 0,
             began_at,
             failure: None,
+        };
+        cycle.pass_time();
+        cycle
+    }
+
+    /// A leader with followers goes by the time.
+    fn pass_time(&mut self) {
+        if self.leader.is_replicated() {
+            let elapsed = self.partition.host.clock.elapsed();
+            self.leader.step(self.began_at, Event::Tick { elapsed }, &mut self.buffers.effects);
+            self.carry_out();
         }
     }
 
@@ -94,7 +113,7 @@ impl<'a> Cycle<'a> {
         let id = self.open.owed.insert(Owed { reply, expected_offset, _permit: permit });
         let expected_offset = if self.concurrency_control { expected(expected_offset) } else { None };
         let proposal = LeaderProposal { id, ack_policy, expected_offset };
-        self.open.leader.step(self.began_at, Event::Proposed(proposal), &mut self.buffers.effects);
+        self.leader.step(self.began_at, Event::Proposed(proposal), &mut self.buffers.effects);
         let let_in = self.buffers.effects.contains(&Effect::AddToBatch { id });
         self.carry_out();
         if let_in {
@@ -131,7 +150,7 @@ impl<'a> Cycle<'a> {
             || (!builder.is_empty() && self.batch_payload_bytes.saturating_add(payload_bytes) > BATCH_BYTES_TARGET)
     }
 
-    /// Steps 1 and 2.
+    /// Steps 1 to 3.
     fn append(&mut self) {
         if self.buffers.builder.is_empty() {
             return;
@@ -139,7 +158,7 @@ impl<'a> Cycle<'a> {
         let partition = self.partition;
         let now = partition.host.clock.now();
         let message_count = u64::from(self.buffers.builder.record_count());
-        let epoch = self.open.leader.leader_epoch();
+        let epoch = self.leader.leader_epoch();
         match self.open.log.append(&mut self.buffers.builder, epoch, now) {
             Ok(appended) => {
                 self.open.on_appended(&partition.route);
@@ -150,7 +169,7 @@ impl<'a> Cycle<'a> {
                 let last = record_time(appended.time, message_count - 1);
                 partition.board.show_appended(appended.offsets.end, appended.time, last);
                 let event = Event::Appended { offsets: appended.offsets, time: appended.time };
-                self.open.leader.step(now, event, &mut self.buffers.effects);
+                self.leader.step(now, event, &mut self.buffers.effects);
             }
             Err(error) => self.on_append_failed(&error),
         }
@@ -167,14 +186,14 @@ impl<'a> Cycle<'a> {
         {
             self.open.on_disk_full(&self.partition.route);
             self.failure = Some(PublishError::DiskFull);
-            self.open.leader.step(self.began_at, Event::AppendFailed, effects);
+            self.leader.step(self.began_at, Event::AppendFailed, effects);
         } else {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
-            self.open.leader.step(self.began_at, Event::Resigned, effects);
+            self.leader.step(self.began_at, Event::Resigned, effects);
         }
     }
 
-    /// Steps 3 to 6.
+    /// Steps 4 to 7.
     fn commit(&mut self) {
         let durable_end = match self.partition.host.sync {
             SyncPolicy::Commit if self.open.log.durable_end() < self.open.log.log_end() => self.sync(),
@@ -182,7 +201,7 @@ impl<'a> Cycle<'a> {
         };
         let Some(end) = durable_end else { return };
         let now = self.partition.host.clock.now();
-        self.open.leader.step(now, Event::DurableEnd { end }, &mut self.buffers.effects);
+        self.leader.step(now, Event::DurableEnd { end }, &mut self.buffers.effects);
         if !self.buffers.effects.is_empty() {
             self.carry_out();
             self.partition.board.wake();
@@ -195,50 +214,72 @@ impl<'a> Cycle<'a> {
         let partition = self.partition;
         let (synced, sync_time) = partition.timed_sync(self.open);
         let waiting = partition.mailbox.lock().len();
-        self.open.company.on_synced(self.waiting_count, waiting, sync_time);
+        // With followers, those who wait are answered when these have synced too, and come back then.
+        let answered = if self.leader.is_replicated() { 0 } else { self.waiting_count };
+        self.open.company.on_synced(answered, waiting, sync_time);
         if let Err(error) = &synced {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
-            self.open.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
+            self.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
             self.carry_out();
         }
         synced.ok()
     }
 
     fn carry_out(&mut self) {
-        self.partition.carry_out(self.open, &mut self.buffers.effects, self.failure.as_ref());
+        self.partition.carry_out(self.leader, self.open, &mut self.buffers.effects, self.failure.as_ref());
     }
 }
 
 impl Partition {
-    /// Has the leader take in an event that belongs to no cycle, and does what follows. `failure` is what publishers are told
-    /// whose messages the leader had let in and now refuses.
-    pub(super) fn step_alone(&self, open: &mut OpenLog, event: Event, failure: Option<&PublishError>) {
+    /// Has the leader, if this broker is it, take in an event that belongs to no cycle, and does what follows. `failure` is what
+    /// publishers are told whose messages the leader had let in and now refuses.
+    pub(super) fn step_alone(&self, replica: &mut Replica, event: Event, failure: Option<&PublishError>) {
+        let Replica { open, role: RoleHere::Leading(leader) } = replica else { return };
         let mut effects = Vec::new();
-        open.leader.step(self.host.clock.now(), event, &mut effects);
-        self.carry_out(open, &mut effects, failure);
+        leader.step(self.host.clock.now(), event, &mut effects);
+        self.carry_out(leader, open, &mut effects, failure);
         self.board.wake();
     }
 
-    /// Does what the leader decided, in its order.
-    fn carry_out(&self, open: &mut OpenLog, effects: &mut Vec<Effect>, failure: Option<&PublishError>) {
-        for effect in effects.drain(..) {
-            match effect {
-                // Done by whoever holds the message.
-                Effect::AddToBatch { .. } => {}
-                Effect::AdvanceHighWatermark { end } => self.board.show_committed(end),
-                Effect::Send { .. } | Effect::Push { .. } | Effect::Repair { .. } | Effect::ProposeInSync(_) => {}
-                Effect::Acknowledge { id, offset, received_at, acknowledged_at } => {
-                    if let Some(owed) = open.owed.take(id) {
-                        let route = Arc::clone(&self.route);
-                        owed.reply.answer(Ok(Acked { route, offset, received_at, acked_at: acknowledged_at }));
+    /// Does what the leader decided, in its order; what followers lack is read and sent after the rest.
+    pub(super) fn carry_out(
+        &self,
+        leader: &mut Leader,
+        open: &mut OpenLog,
+        effects: &mut Vec<Effect>,
+        failure: Option<&PublishError>,
+    ) {
+        let mut pushes = Vec::new();
+        loop {
+            for effect in effects.drain(..) {
+                match effect {
+                    // Done by whoever holds the message.
+                    Effect::AddToBatch { .. } => {}
+                    Effect::AdvanceHighWatermark { end } => self.board.show_committed(end),
+                    Effect::Acknowledge { id, offset, received_at, acknowledged_at } => {
+                        if let Some(owed) = open.owed.take(id) {
+                            let route = Arc::clone(&self.route);
+                            owed.reply.answer(Ok(Acked { route, offset, received_at, acked_at: acknowledged_at }));
+                        }
                     }
-                }
-                Effect::Refuse { id, refusal } => {
-                    if let Some(owed) = open.owed.take(id) {
-                        let error = self.publish_error(refusal, owed.expected_offset, failure);
-                        owed.reply.answer(Err(error));
+                    Effect::Refuse { id, refusal } => {
+                        if let Some(owed) = open.owed.take(id) {
+                            let error = self.publish_error(refusal, owed.expected_offset, failure);
+                            owed.reply.answer(Err(error));
+                        }
                     }
+                    Effect::Send { to, message } => self.send(&to, *message),
+                    Effect::Push { to, start, bytes_max } => pushes.push((to, start, bytes_max)),
+                    Effect::Repair { to, offsets } => self.send_repair(leader, open, &to, offsets),
+                    Effect::ProposeInSync(change) => self.wish(Wish::ChangeInSync(*change)),
                 }
+            }
+            if pushes.is_empty() {
+                return;
+            }
+            for (to, start, bytes_max) in pushes.drain(..) {
+                let pushed = self.push(leader, open, to, start, bytes_max);
+                leader.step(self.host.clock.now(), pushed, effects);
             }
         }
     }
@@ -259,6 +300,7 @@ impl Partition {
         let before = self.host.clock.elapsed();
         let synced = open.log.sync();
         let sync_time = self.host.clock.elapsed().saturating_sub(before);
+        open.sync_time = sync_time;
         self.host.metrics().log_sync_seconds.record(sync_time.as_secs_f64());
         (synced, sync_time)
     }

@@ -29,6 +29,8 @@ pub(crate) struct PartitionStatus {
     pub(crate) state: RunState,
     /// Whether it refuses publishes.
     pub(crate) readonly: bool,
+    /// Whether this broker leads it.
+    pub(crate) leads: bool,
     /// The first offset kept.
     pub(crate) log_start: Offset,
     /// The end of what is written.

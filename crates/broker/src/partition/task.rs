@@ -14,6 +14,7 @@ use crate::partition::lifecycle::{Core, State};
 use crate::partition::mailbox::{Command, Event};
 use crate::partition::perform::{Buffers, Cycle};
 use crate::partition::proposal::Proposal;
+use crate::partition::role::{Replica, RoleHere};
 use crate::partition::upkeep::Duty;
 use crate::workers::{Abandoned, Job, Turn};
 
@@ -48,6 +49,7 @@ impl Job for Partition {
                     // Whoever asked may have stopped waiting.
                     let _ = done.send(());
                 }
+                Event::Peer(first) => self.take_in(&mut core, first, &mut events, &mut scratch.buffers),
                 Event::Duty(duty) => self.on_duty_due(&mut core, duty),
             }
         }
@@ -82,7 +84,8 @@ impl Job for Partition {
 impl Partition {
     /// Lets publishers who were answered together come back together, see [`company`](super::company).
     fn gather(&self, core: &mut Core) {
-        let State::Open(open) = &mut core.state else { return };
+        let State::Open(replica) = &mut core.state else { return };
+        let open = &mut replica.open;
         let Some(wait) = open.company.next_wait() else { return };
         let until = Instant::now() + wait.patience;
         let mut mailbox = self.mailbox.lock();
@@ -96,12 +99,16 @@ impl Partition {
     fn store(self: &Arc<Self>, core: &mut Core, first: Proposal, rest: &mut Drain<'_, Event>, buffers: &mut Buffers) {
         self.touch();
         let concurrency_control = core.settings.optimistic_concurrency_control;
-        let State::Open(open) = &mut core.state else {
-            let refusal = core.state.refusal();
+        let refusal = core.state.refusal();
+        let State::Open(replica) = &mut core.state else {
             first.reply.answer(Err(refusal.clone()));
             return refuse_publishes(rest, &refusal);
         };
-        let mut cycle = Cycle::new(self, open, buffers, concurrency_control);
+        let Replica { open, role: RoleHere::Leading(leader) } = &mut **replica else {
+            first.reply.answer(Err(refusal.clone()));
+            return refuse_publishes(rest, &refusal);
+        };
+        let mut cycle = Cycle::new(self, leader, open, buffers, concurrency_control);
         cycle.propose(first);
         while let Some(Event::Publish(_)) = rest.as_slice().first()
             && let Some(Event::Publish(proposal)) = rest.next()
@@ -110,7 +117,10 @@ impl Partition {
         }
         let finished = cycle.finish();
         match finished {
-            Ok(()) => self.plan_after_append(core),
+            Ok(()) => {
+                self.plan_after_append(core);
+                self.plan_tick(core);
+            }
             Err(failure) => self.become_offline(core, failure.reason),
         }
     }
@@ -120,6 +130,7 @@ impl Partition {
             Command::Pause => self.become_paused(core),
             Command::Resume => self.resume_if_paused(core),
             Command::SetReadonly(readonly) => self.apply_readonly(core, readonly),
+            Command::Assign(assignment, incarnation) => self.apply_assignment(core, *assignment, incarnation),
             Command::Delete => self.become_deleted(core),
             Command::Shutdown => self.become_stopped(core),
         }
@@ -131,6 +142,7 @@ impl Partition {
             Duty::Append => {}
             Duty::Sync => self.sync_written(core),
             Duty::Clean => self.clean(core),
+            Duty::Tick => self.tick(core),
             Duty::Park => self.maybe_park(core),
         }
     }

@@ -7,10 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use liftbridge_commitlog::{MemoryVolume, Volume};
-use liftbridge_replication::{Assignment, BrokerLife};
+use liftbridge_replication::Assignment;
 use liftbridge_types::{
-    AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings,
-    Subject, Timestamp,
+    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings, Subject, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -119,7 +118,8 @@ pub(crate) fn spec(number: u32) -> PartitionSpec {
         directory: format!("streams/orders/{number}"),
         stream_id: StreamId::new(7),
         assignment: Assignment::sole(broker_id.clone(), LeaderEpoch::new(1)),
-        me: BrokerLife { id: broker_id, incarnation: BrokerIncarnation::new(1) },
+        broker_id,
+        incarnation: None,
         settings: StreamSettings::default(),
         readonly: false,
         paused: false,

@@ -21,6 +21,8 @@ pub(crate) enum Duty {
     Sync,
     /// Retention is to be enforced.
     Clean,
+    /// The leader or follower has something to say, or the leader to decide, though nothing happens.
+    Tick,
     /// Nothing may have happened for a while: files and caches may be closed.
     Park,
 }

@@ -9,7 +9,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::io::{self, IoSlice};
 use std::sync::Arc;
 
 use liftbridge_types::Offset;
@@ -22,8 +21,7 @@ use crate::error::{AppendError, LogError};
 use crate::file_names;
 use crate::segment::Segment;
 use crate::segment_walk::{WalkPlan, walk};
-use crate::small_file::{self, TEMPORARY_SUFFIX};
-use crate::storage::StorageFile;
+use crate::small_file;
 
 /// Where a segment is to be cut.
 struct Cut {
@@ -154,8 +152,7 @@ impl CommitLog {
         let file_bytes = match &cut.straddling {
             Some(batch) => {
                 let kept = first_part(batch, end)?;
-                self.rewrite(segment, &*file, cut.file_position, &kept)?;
-                cut.file_position + kept.len() as u64
+                self.splice(segment, &*file, cut.file_position, &[&kept], 0..0)?
             }
             None => {
                 file.truncate(cut.file_position).map_err(|e| LogError::new("truncate", name, e))?;
@@ -169,37 +166,6 @@ impl CommitLog {
         let plan = WalkPlan::whole(name, segment.base(), file_bytes, reached);
         let walked = walk(&*shorter.open_file(self.storage())?, &plan)?;
         Ok(Segment::walked(segment.base(), walked.extent, walked.index))
-    }
-
-    /// Puts a file with the first `bytes` of the segment's and `last` after them in the place of the segment's file.
-    fn rewrite(
-        &mut self,
-        segment: &Segment,
-        from: &dyn StorageFile,
-        bytes: u64,
-        last: &[u8],
-    ) -> Result<(), AppendError> {
-        let name = segment.log_name();
-        let temporary = format!("{name}{TEMPORARY_SUFFIX}");
-        small_file::remove(self.storage(), &temporary)?;
-        let into = self.storage().create(&temporary).map_err(|e| LogError::new("create", &temporary, e))?;
-        let mut chunk = vec![0; COPY_BYTES];
-        let mut position = 0;
-        while position < bytes {
-            let wanted = usize::try_from(bytes - position).unwrap_or(usize::MAX).min(COPY_BYTES);
-            let (part, _) = chunk.split_at_mut(wanted);
-            let read = from.read_at(part, position).map_err(|e| LogError::new("read", name, e))?;
-            if read < wanted {
-                let short = LogError::new("read", name, io::ErrorKind::UnexpectedEof.into());
-                return Err(short.into());
-            }
-            into.append(position, &mut [IoSlice::new(part)]).map_err(|e| LogError::new("write", &temporary, e))?;
-            position += read as u64;
-        }
-        into.append(bytes, &mut [IoSlice::new(last)]).map_err(|e| LogError::new("write", &temporary, e))?;
-        into.sync().map_err(|e| LogError::new("sync", &temporary, e))?;
-        self.storage().rename(&temporary, name).map_err(|e| LogError::new("rename", &temporary, e))?;
-        self.sync_directory()
     }
 }
 
@@ -218,6 +184,3 @@ fn first_part(batch: &Batch, end: Offset) -> Result<Vec<u8>, AppendError> {
     let (_, bytes) = builder.seal(header.base_offset, header.leader_epoch, header.append_time, header.stable_end);
     Ok(bytes.to_vec())
 }
-
-/// Bytes copied at once.
-const COPY_BYTES: usize = 1024 * 1024;

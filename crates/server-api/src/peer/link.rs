@@ -15,6 +15,7 @@ use tracing::{debug, info, warn};
 
 use crate::peer::backoff::delay;
 use crate::peer::dial::{DialError, Dialer, PeerConnection};
+use crate::peer::forward::Forwarder;
 use crate::peer::outbox::{Outbox, OutboxBounds};
 use crate::peer::pairs::Pairs;
 
@@ -36,6 +37,8 @@ pub(crate) struct Link {
     address: watch::Sender<String>,
     /// What is to be sent.
     pub(crate) outbox: Arc<Outbox<v1::LinkMessage>>,
+    /// What this server's clients publish there.
+    pub(crate) forwarder: Forwarder,
     current: ArcSwapOption<PeerConnection>,
     /// Told when the peer was heard of: it is there again.
     heard: Notify,
@@ -67,6 +70,7 @@ impl Link {
             peer,
             address: watch::Sender::new(address),
             outbox: Arc::new(Outbox::new(OUTBOX_BOUNDS)),
+            forwarder: Forwarder::new(),
             current: ArcSwapOption::empty(),
             heard: Notify::new(),
             ended,
@@ -151,13 +155,14 @@ impl Link {
         connection: PeerConnection,
         mut link: tonic::Streaming<v1::LinkEnd>,
     ) -> LinkEnd {
-        let broken = connection.ended.clone();
+        let (broken, client) = (connection.ended.clone(), connection.client.clone());
         self.current.store(Some(Arc::new(connection)));
         pairs.outgoing_begins(&self.peer);
         let end = tokio::select! {
             () = self.ended.cancelled() => LinkEnd::Ended,
             _ = addresses.changed() => LinkEnd::Moved,
             () = broken.cancelled() => LinkEnd::Broken,
+            () = self.forwarder.run(client) => LinkEnd::Broken,
             // Whatever comes on it says that the peer reads no more.
             _ = link.message() => LinkEnd::Broken,
         };

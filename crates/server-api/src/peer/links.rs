@@ -21,7 +21,7 @@ const MESSAGE_OVERHEAD_BYTES: usize = 128;
 /// The links to every peer.
 #[derive(Debug)]
 pub(crate) struct Links {
-    dialer: Dialer,
+    pub(crate) dialer: Dialer,
     pairs: Arc<Pairs>,
     links: RwLock<BTreeMap<BrokerId, Arc<Link>>>,
 }
@@ -70,6 +70,11 @@ impl Links {
             };
             counter!(PEER_MESSAGES_DROPPED, "reason" => reason).increment(1);
         }
+    }
+
+    /// The link to this peer.
+    pub(crate) fn get(&self, to: &BrokerId) -> Option<Arc<Link>> {
+        self.links.read().get(to).cloned()
     }
 
     /// The connection to make calls to this peer on; `None` while there is none.

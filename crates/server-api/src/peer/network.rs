@@ -4,15 +4,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use liftbridge_broker::Peers;
+
 use crate::grpc;
 use crate::lifetime::Lifetime;
 use crate::listener::{BindError, Listener, ListenerConfig};
 use crate::peer::dial::Dialer;
 use crate::peer::greeting::GreetingService;
-use crate::peer::handler::Handler;
+use crate::peer::inbox::Inbox;
 use crate::peer::links::Links;
 use crate::peer::local::LocalPeer;
 use crate::peer::pairs::Pairs;
+use crate::peer::peers::LinkedPeers;
 use crate::peer::secret::ClusterSecret;
 use crate::peer::serve::PeerListenerServer;
 use crate::peer::service::PeerService;
@@ -39,16 +42,14 @@ pub struct PeerConfig {
 /// The listener for other servers and the links to them.
 #[derive(Debug)]
 pub struct PeerNetwork {
-    /// Taken when serving begins.
-    listener: Option<Listener>,
     address: SocketAddr,
-    trust: Arc<Trust>,
-    pub(crate) dialer: Dialer,
+    pub(crate) peers: LinkedPeers,
     lifetime: Lifetime,
 }
 
 impl PeerNetwork {
-    /// Binds the listener. Other servers queue until this one serves them.
+    /// Binds the listener and lets other servers in. They are told to ask again until the broker has introduced itself and
+    /// opened its inbox.
     ///
     /// # Errors
     /// When the address cannot be listened on.
@@ -61,15 +62,21 @@ impl PeerNetwork {
             tls: config.tls.as_ref().map(|tls| tls.listening()),
         };
         let listener = Listener::bind(&config.address, listener_config).await?;
+        let address = listener.address();
         let lifetime = Lifetime::default();
-        let trust = Trust { secret: config.secret.clone(), certificates: config.tls.is_some() };
-        let dialer = Dialer {
-            local: Arc::new(LocalPeer::new(config.namespace)),
-            secret: config.secret,
-            tls: config.tls,
-            lifetime: lifetime.clone(),
-        };
-        Ok(Self { address: listener.address(), listener: Some(listener), trust: Arc::new(trust), dialer, lifetime })
+        let trust = Arc::new(Trust { secret: config.secret.clone(), certificates: config.tls.is_some() });
+        let local = Arc::new(LocalPeer::new(config.namespace));
+        let dialer =
+            Dialer { local: Arc::clone(&local), secret: config.secret, tls: config.tls, lifetime: lifetime.clone() };
+        let inbox = Inbox::default();
+        let telling = inbox.clone();
+        let pairs = Arc::new(Pairs::new(move |peer, event| telling.on_link(peer, event)));
+        let links = Arc::new(Links::new(dialer, Arc::clone(&pairs)));
+        let peers = LinkedPeers { local: Arc::clone(&local), inbox: inbox.clone(), links: Arc::clone(&links) };
+        let service = PeerService { inbox, pairs, links, stopping: lifetime.stopping.clone() };
+        let server = PeerListenerServer::new(GreetingService { local, trust }, service);
+        lifetime.tasks.spawn(listener.run(lifetime.clone(), server));
+        Ok(Self { address, peers, lifetime })
     }
 
     /// Where other servers are listened for.
@@ -77,22 +84,9 @@ impl PeerNetwork {
         self.address
     }
 
-    /// Begins to let other servers in and to hand what they say to `handler`. Does nothing the second time.
-    pub(crate) fn serve(&mut self, handler: Arc<dyn Handler>) -> Option<Arc<Links>> {
-        let listener = self.listener.take()?;
-        let telling = Arc::clone(&handler);
-        let pairs = Arc::new(Pairs::new(move |peer, event| telling.on_link(peer, event)));
-        let links = Arc::new(Links::new(self.dialer.clone(), Arc::clone(&pairs)));
-        let greeting = GreetingService { local: Arc::clone(&self.dialer.local), trust: Arc::clone(&self.trust) };
-        let service = PeerService {
-            handler,
-            pairs,
-            links: Arc::clone(&links),
-            stopping: self.lifetime.stopping.clone(),
-        };
-        let server = PeerListenerServer::new(greeting, service);
-        self.lifetime.tasks.spawn(listener.run(self.lifetime.clone(), server));
-        Some(links)
+    /// The broker's way to the other servers.
+    pub fn peers(&self) -> Arc<dyn Peers> {
+        Arc::new(self.peers.clone())
     }
 
     /// Lets nobody in any more and ends what is open; what is not over after `grace` is cut off.

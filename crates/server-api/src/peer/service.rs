@@ -15,14 +15,14 @@ use tonic::{Request, Response, Status, Streaming};
 use crate::grpc::deadline;
 use crate::peer::forwarded::{Outcomes, take_in};
 use crate::peer::greeting::session;
-use crate::peer::handler::Handler;
+use crate::peer::inbox::Inbox;
 use crate::peer::links::Links;
 use crate::peer::pairs::Pairs;
 
 /// Answers other servers. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct PeerService {
-    pub(crate) handler: Arc<dyn Handler>,
+    pub(crate) inbox: Inbox,
     pub(crate) pairs: Arc<Pairs>,
     pub(crate) links: Arc<Links>,
     /// Cancelled when the server begins to stop, for calls that would otherwise never end.
@@ -42,13 +42,13 @@ impl Peer for PeerService {
         let incoming = Incoming::begin(&self.pairs, from);
         // It is there again, so it can be called too.
         self.links.heard(&incoming.from);
-        let handler = Arc::clone(&self.handler);
+        let inbox = self.inbox.clone();
         let mut messages = request.into_inner();
         let stopping = self.stopping.clone();
         let read = async move {
             let reading = async {
                 while let Some(message) = messages.message().await? {
-                    handler.on_message(&incoming.from, message);
+                    inbox.on_message(&incoming.from, message);
                 }
                 Ok(v1::LinkEnd {})
             };
@@ -59,22 +59,22 @@ impl Peer for PeerService {
 
     async fn join(&self, request: Request<v1::JoinRequest>) -> Result<Response<v1::JoinAnswer>, Status> {
         let from = caller(&request)?;
-        within_deadline(request, |request| async move { self.handler.join(&from, request).await }).await
+        within_deadline(request, |request| async move { self.inbox.join(&from, request).await }).await
     }
 
     async fn heartbeat(&self, request: Request<v1::HeartbeatRequest>) -> Result<Response<v1::HeartbeatAnswer>, Status> {
         let from = caller(&request)?;
-        within_deadline(request, |request| async move { self.handler.heartbeat(&from, request).await }).await
+        within_deadline(request, |request| async move { self.inbox.heartbeat(&from, &request).await }).await
     }
 
     async fn propose(&self, request: Request<v1::ProposeRequest>) -> Result<Response<v1::ProposeAnswer>, Status> {
-        let from = caller(&request)?;
-        within_deadline(request, |request| async move { self.handler.propose(&from, request).await }).await
+        caller(&request)?;
+        within_deadline(request, |request| async move { self.inbox.propose(request).await }).await
     }
 
     async fn publish(&self, request: Request<Streaming<v1::ForwardedPublish>>) -> Result<Response<Outcomes>, Status> {
         caller(&request)?;
-        let taken_in = take_in(Arc::clone(&self.handler), request.into_inner(), self.stopping.clone());
+        let taken_in = take_in(self.inbox.clone(), request.into_inner(), self.stopping.clone());
         Ok(Response::new(taken_in))
     }
 }

@@ -6,15 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use liftbridge_broker::{PublishError, QueuedOutcome};
+use liftbridge_broker::{
+    Command, Heartbeat, HeartbeatAnswer, Join, JoinAnswer, PartitionMessage, PeerAnswer, PeerInbox, Peers,
+    ProposeAnswer, Publish, PublishError, PublishReply, Rejection,
+};
 use liftbridge_proto::v1;
-use liftbridge_types::{AckPolicy, BrokerId};
+use liftbridge_types::BrokerId;
 use tokio::sync::{Mutex, mpsc};
 
-use crate::peer::handler::Handler;
-use crate::peer::links::Links;
+use crate::peer::convert;
 use crate::peer::outbox::Lane;
 use crate::peer::pairs::LinkEvent;
+use crate::peer::peers::LinkedPeers;
 use crate::peer::{ClusterSecret, PeerConfig, PeerNetwork, PeerTls};
 
 /// Longer than anything in a test takes, shorter than a test's author waits.
@@ -39,8 +42,15 @@ pub(crate) fn raft(bytes: impl Into<Bytes>) -> v1::LinkMessage {
 
 /// Batches of a leader.
 pub(crate) fn append(batches: Vec<Bytes>) -> v1::LinkMessage {
-    let body = v1::replication_message::Body::Append(v1::ReplicationAppend { batches, ..Default::default() });
-    let message = v1::ReplicationMessage { body: Some(body), ..Default::default() };
+    let body = v1::replication_message::Body::Append(v1::ReplicationAppend {
+        previous: Some(v1::LogTail::default()),
+        batches,
+        ..Default::default()
+    });
+    replication(v1::ReplicationMessage { body: Some(body), ..Default::default() })
+}
+
+fn replication(message: v1::ReplicationMessage) -> v1::LinkMessage {
     v1::LinkMessage { message: Some(v1::link_message::Message::Replication(message)) }
 }
 
@@ -52,41 +62,49 @@ pub(crate) enum Got {
 }
 
 #[derive(Debug)]
-struct Notebook(mpsc::UnboundedSender<Got>);
+struct Notebook {
+    got: mpsc::UnboundedSender<Got>,
+    unanswered: parking_lot::Mutex<Vec<PublishReply>>,
+}
 
-#[tonic::async_trait]
-impl Handler for Notebook {
-    fn on_message(&self, from: &BrokerId, message: v1::LinkMessage) {
-        let _ = self.0.send(Got::Message(from.clone(), message));
+impl PeerInbox for Notebook {
+    fn on_partition_message(&self, from: &BrokerId, message: PartitionMessage) {
+        let _ = self.got.send(Got::Message(from.clone(), replication(convert::wire_partition_message(message))));
     }
 
-    fn on_link(&self, peer: &BrokerId, event: LinkEvent) {
-        let _ = self.0.send(Got::Link(peer.clone(), event));
+    fn on_metadata_message(&self, from: &BrokerId, message: Bytes) {
+        let _ = self.got.send(Got::Message(from.clone(), raft(message)));
     }
 
-    async fn join(&self, from: &BrokerId, _: v1::JoinRequest) -> v1::JoinAnswer {
-        let answer = v1::join_answer::Answer::Refused(format!("no, {from}"));
-        v1::JoinAnswer { answer: Some(answer) }
+    fn on_link(&self, peer: &BrokerId, is_up: bool) {
+        let event = if is_up { LinkEvent::Up } else { LinkEvent::Down };
+        let _ = self.got.send(Got::Link(peer.clone(), event));
     }
 
-    async fn heartbeat(&self, _: &BrokerId, _: v1::HeartbeatRequest) -> v1::HeartbeatAnswer {
-        v1::HeartbeatAnswer { answer: Some(v1::heartbeat_answer::Answer::Alive(v1::Empty {})) }
+    fn join(&self, request: Join) -> PeerAnswer<'_, JoinAnswer> {
+        let reason = format!("no, {}", request.broker_id);
+        Box::pin(std::future::ready(JoinAnswer::Refused { reason }))
     }
 
-    /// Answers never.
-    async fn propose(&self, _: &BrokerId, _: v1::ProposeRequest) -> v1::ProposeAnswer {
-        std::future::pending().await
+    fn heartbeat(&self, _: Heartbeat) -> PeerAnswer<'_, HeartbeatAnswer> {
+        Box::pin(std::future::ready(HeartbeatAnswer::Alive))
+    }
+
+    /// Never answers about feature levels, and at once about all else.
+    fn propose(&self, command: Command) -> PeerAnswer<'_, ProposeAnswer> {
+        match command {
+            Command::SetFeatureLevel(_) => Box::pin(std::future::pending()),
+            _ => Box::pin(std::future::ready(ProposeAnswer::Rejected(Rejection::StreamExists))),
+        }
     }
 
     /// Refuses with the message's own words, but for those without any, which it never answers.
-    async fn publish(&self, message: v1::ForwardedPublish, outcomes: &mpsc::UnboundedSender<QueuedOutcome>) {
-        if message.value.is_empty() {
-            return std::mem::forget(outcomes.clone());
+    fn publish(&self, request: Publish, reply: PublishReply) -> PeerAnswer<'_, ()> {
+        match String::from_utf8(request.message.value.to_vec()).unwrap() {
+            silence if silence.is_empty() => self.unanswered.lock().push(reply),
+            reason => reply.answer(Err(PublishError::Offline { reason })),
         }
-        let reason = String::from_utf8(message.value.to_vec()).unwrap();
-        let correlation_id = message.correlation.to_string();
-        let outcome = Err(PublishError::Offline { reason });
-        let _ = outcomes.send(QueuedOutcome { correlation_id, ack_policy: AckPolicy::All, outcome });
+        Box::pin(std::future::ready(()))
     }
 }
 
@@ -106,7 +124,7 @@ impl Means {
 /// One server.
 pub(crate) struct Node {
     pub(crate) network: PeerNetwork,
-    pub(crate) links: Arc<Links>,
+    pub(crate) peers: LinkedPeers,
     got: Mutex<mpsc::UnboundedReceiver<Got>>,
 }
 
@@ -122,11 +140,18 @@ impl Node {
             secret: means.secret,
             tls: means.tls,
         };
-        let mut network = PeerNetwork::bind(config).await.unwrap();
-        network.dialer.local.introduce(id(name));
-        let (sender, got) = mpsc::unbounded_channel();
-        let links = network.serve(Arc::new(Notebook(sender))).unwrap();
-        Self { network, links, got: Mutex::new(got) }
+        let network = PeerNetwork::bind(config).await.unwrap();
+        let peers = network.peers.clone();
+        peers.introduce(&id(name), None);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        peers.open(Arc::new(Notebook { got: sender, unanswered: Default::default() }));
+        Self { network, peers, got: Mutex::new(receiver) }
+    }
+
+    /// A network whose broker has not said anything yet.
+    pub(crate) async fn unready() -> PeerNetwork {
+        let (address, namespace) = ("127.0.0.1:0".to_owned(), "namespace".to_owned());
+        PeerNetwork::bind(PeerConfig { address, namespace, secret: None, tls: None }).await.unwrap()
     }
 
     pub(crate) fn address(&self) -> String {
@@ -136,11 +161,11 @@ impl Node {
     /// From now on these are its peers.
     pub(crate) fn know(&self, peers: &[(&str, &Node)]) {
         let peers = peers.iter().map(|(name, node)| (id(name), node.address()));
-        self.links.set_peers(&peers.collect::<BTreeMap<_, _>>());
+        self.peers.set_peers(&peers.collect::<BTreeMap<_, _>>());
     }
 
     pub(crate) fn send(&self, to: &str, lane: Lane, message: v1::LinkMessage) {
-        self.links.send(&id(to), lane, message);
+        self.peers.links.send(&id(to), lane, message);
     }
 
     /// The next thing it gets.

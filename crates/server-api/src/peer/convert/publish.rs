@@ -22,7 +22,7 @@ pub(crate) fn publish(wire: v1::ForwardedPublish) -> Publish {
     let headers = wire.headers.into_iter().map(header).collect();
     Publish {
         message: Message { key: wire.key, value: wire.value, headers },
-        stream: wire.stream,
+        stream: wire.stream.into(),
         partition: wire.partition,
         ack_policy,
         expected_offset: wire.expected_offset,
@@ -40,7 +40,7 @@ pub(crate) fn forwarded(publish: Publish, correlation: u64) -> v1::ForwardedPubl
     let header = |header: Header| v1::ForwardedHeader { name: header.name, value: header.value };
     v1::ForwardedPublish {
         correlation,
-        stream,
+        stream: stream.to_string(),
         partition,
         ack_policy: ack_policy.into(),
         expected_offset,
@@ -50,15 +50,13 @@ pub(crate) fn forwarded(publish: Publish, correlation: u64) -> v1::ForwardedPubl
     }
 }
 
-/// The wire's form of what became of a message. Its number is how the broker calls it.
+/// The wire's form of what became of a message, which the broker knows by its number.
 pub(crate) fn outcome(queued: QueuedOutcome) -> v1::ForwardedOutcome {
     let outcome = match queued.outcome {
         Ok(acked) => Outcome::Acked(ack(&acked)),
         Err(error) => Outcome::Refused(refusal(error)),
     };
-    // Numbers are all that this server ever calls such a message.
-    let correlation = queued.correlation_id.parse().unwrap_or_default();
-    v1::ForwardedOutcome { correlation, outcome: Some(outcome) }
+    v1::ForwardedOutcome { correlation: queued.ticket as u64, outcome: Some(outcome) }
 }
 
 fn ack(acked: &Acked) -> v1::ForwardedAck {
@@ -213,7 +211,7 @@ mod tests {
     use super::*;
 
     fn queued(outcome: PublishOutcome) -> QueuedOutcome {
-        QueuedOutcome { correlation_id: "7".to_owned(), ack_policy: AckPolicy::All, outcome }
+        QueuedOutcome { ticket: 7, outcome }
     }
 
     #[test]

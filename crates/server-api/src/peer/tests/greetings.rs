@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::Uri;
 use hyper_util::rt::TokioIo;
+use liftbridge_broker::Peers;
 use liftbridge_proto::v1;
 use liftbridge_proto::v1::peer_client::PeerClient;
 use liftbridge_proto::v1::peer_greeting_client::PeerGreetingClient;
@@ -26,7 +27,7 @@ const SECRET: &str = "correct horse battery staple";
 
 /// What comes of one server calling another.
 async fn dial(from: &Node, to: &Node, expected: Option<&BrokerId>) -> Result<BrokerId, DialError> {
-    let connected = from.network.dialer.dial(&to.address(), expected).await;
+    let connected = from.peers.links.dialer.dial(&to.address(), expected).await;
     connected.map(|connection| connection.id)
 }
 
@@ -57,8 +58,8 @@ async fn another_server_than_the_expected_one_is_not_talked_to() {
     assert!(matches!(other, Err(DialError::OtherServer { .. })), "{other:?}");
     let twin = dial(&Node::start("b", Means::default()).await, &b, None).await;
     assert!(matches!(&twin, Err(DialError::Refused(reason)) if reason.contains("`clustering.server.id`")), "{twin:?}");
-    a.network.dialer.local.belongs_to("one".to_owned());
-    b.network.dialer.local.belongs_to("another".to_owned());
+    a.peers.introduce(&id("a"), Some("one"));
+    b.peers.introduce(&id("b"), Some("another"));
     let foreign = dial(&a, &b, None).await;
     assert!(matches!(&foreign, Err(DialError::Refused(reason)) if reason.contains("cluster")), "{foreign:?}");
 }
@@ -172,7 +173,10 @@ async fn certificates_of_the_cluster_name_its_servers() {
     // A certificate of the cluster does not make its owner another of its servers, on either end.
     let posing = Node::start("a", of("c")).await;
     let posed = dial(&posing, &b, None).await;
-    assert!(matches!(&posed, Err(DialError::Refused(reason)) if reason.contains("does not speak for `a`")), "{posed:?}");
+    assert!(
+        matches!(&posed, Err(DialError::Refused(reason)) if reason.contains("does not speak for `a`")),
+        "{posed:?}"
+    );
     let fooled = dial(&b, &posing, Some(&id("a"))).await;
     assert!(matches!(fooled, Err(DialError::WrongCertificate { .. })), "{fooled:?}");
 }

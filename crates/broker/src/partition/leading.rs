@@ -1,0 +1,95 @@
+//! Leading: what followers say is taken in, and what they lack is read from the log and sent. Owns the reading and the sending;
+//! the replication core decides when.
+
+use std::ops::Range;
+
+use liftbridge_commitlog::{Batch, ReadError};
+use liftbridge_replication::{Body, Event, Leader, Message};
+use liftbridge_types::{BrokerId, Offset};
+
+use crate::partition::Partition;
+use crate::partition::lifecycle::OpenLog;
+use crate::partition::mailbox::PeerEvent;
+use crate::partition::perform::Buffers;
+
+/// Bytes read for one message to a follower. One batch is sent whole, even when it is larger.
+const APPEND_BYTES_TARGET: usize = 1024 * 1024;
+
+impl Partition {
+    /// Has the leader take these events in.
+    pub(super) fn lead(
+        &self,
+        leader: &mut Leader,
+        open: &mut OpenLog,
+        events: impl Iterator<Item = PeerEvent>,
+        buffers: &mut Buffers,
+    ) {
+        let owed_before = open.owed.len();
+        let watermark_before = leader.high_watermark();
+        let now = self.host.clock.now();
+        let effects = &mut buffers.effects;
+        effects.clear();
+        leader.step(now, Event::Tick { elapsed: self.host.clock.elapsed() }, effects);
+        for event in events {
+            let event = match event {
+                PeerEvent::Message { from, message } => Event::Received { from, message },
+                PeerEvent::Link { to, is_up } => Event::Link { to, up: is_up },
+                PeerEvent::Session { is_lapsed: true } => Event::Lapsed,
+                PeerEvent::Session { is_lapsed: false } => Event::Renewed,
+                PeerEvent::InSyncRefused { epoch } => Event::InSyncRefused { epoch },
+                // Whoever read it was told; a follower that finds the same sends for it in vain.
+                PeerEvent::Damage { .. } => continue,
+            };
+            leader.step(now, event, effects);
+        }
+        self.carry_out(leader, open, effects, None);
+        if leader.high_watermark() > watermark_before {
+            self.board.wake();
+            // Those answered come back together, as they do after a sync where there is nobody to wait for.
+            let answered = owed_before.saturating_sub(open.owed.len());
+            let (waiting, sync_time) = (self.mailbox.lock().len(), open.sync_time);
+            open.company.on_synced(answered, waiting, sync_time);
+        }
+    }
+
+    /// Reads what a follower lacks and sends it; says how far that went.
+    pub(super) fn push(&self, leader: &Leader, open: &OpenLog, to: BrokerId, start: Offset, bytes_max: usize) -> Event {
+        let batches = self.read(open, start..open.log.log_end(), bytes_max.min(APPEND_BYTES_TARGET));
+        // Nothing may lie between: a follower takes only what follows its log.
+        let continues = batches.first().is_some_and(|batch| batch.header().base_offset == start);
+        let Some(end) = batches.last().map(|batch| batch.header().end_offset()).filter(|_| continues) else {
+            return Event::Pushed { to, end: start, bytes: 0 };
+        };
+        let bytes = batches.iter().map(|batch| batch.bytes().len()).sum();
+        let batches = batches.iter().map(|batch| batch.bytes().clone()).collect();
+        self.send(&to, leader.append_message(start, batches));
+        Event::Pushed { to, end, bytes }
+    }
+
+    /// Reads what a follower found damaged, or the first part of it, and sends it.
+    pub(super) fn send_repair(&self, leader: &Leader, open: &OpenLog, to: &BrokerId, offsets: Range<Offset>) {
+        let start = offsets.start;
+        let batches = self.read(open, offsets, APPEND_BYTES_TARGET);
+        if !batches.is_empty() {
+            let batches = batches.iter().map(|batch| batch.bytes().clone()).collect();
+            self.send(to, Message::new(leader.leader_epoch(), Body::Repair { start, batches }));
+        }
+    }
+
+    /// Batches from memory, or else from the files, which blocks; none where they cannot be read.
+    fn read(&self, open: &OpenLog, offsets: Range<Offset>, bytes_max: usize) -> Vec<Batch> {
+        let view = open.log.view();
+        if let Some(batches) = view.read_tail(offsets.start, offsets.end, bytes_max) {
+            return batches;
+        }
+        match view.reader(offsets.start).read(offsets.end, bytes_max) {
+            Ok(batches) => batches,
+            Err(error) => {
+                let is_rot = matches!(error, ReadError::Damaged { .. });
+                tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %error, is_rot,
+                    "a follower needs what cannot be read here");
+                Vec::new()
+            }
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes between this partition and the other servers: events in, messages and wishes out. Owns their order within a turn;
+//! what is made of them is in `leading` and `following`.
+
+use std::sync::Arc;
+use std::time::Duration;
+use std::vec::Drain;
+
+use liftbridge_replication::{Event as LeaderEvent, FollowerEffect, FollowerEvent, InSyncChange, Message};
+use liftbridge_types::{BrokerId, PartitionEpoch, StreamId};
+
+use crate::partition::Partition;
+use crate::partition::lifecycle::{Core, State};
+use crate::partition::mailbox::{Event, PeerEvent};
+use crate::partition::perform::Buffers;
+use crate::partition::role::RoleHere;
+use crate::partition::upkeep::Duty;
+use crate::peers::PartitionMessage;
+use crate::requests::PartitionRoute;
+
+/// How often a follower asks for what it found damaged.
+const DAMAGE_RETRY: Duration = Duration::from_secs(1);
+
+/// Something a partition wants the cluster to agree on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Other in-sync replicas. A refusal that is certain to last is told as [`PeerEvent::InSyncRefused`].
+    ChangeInSync(InSyncChange),
+    /// That another one leads, because it cannot be done here.
+    MoveLeader {
+        /// Which version of the partition this follows.
+        epoch: PartitionEpoch,
+        /// Who might lead.
+        to: BrokerId,
+    },
+}
+
+/// A wish and whose it is.
+#[derive(Clone, Debug)]
+pub(crate) struct Wished {
+    /// The partition's stream, number and subjects.
+    pub(crate) route: Arc<PartitionRoute>,
+    /// The stream, in this life of its name.
+    pub(crate) stream: StreamId,
+    /// What it wants.
+    pub(crate) wish: Wish,
+}
+
+impl Partition {
+    /// Takes in what came from the other servers: `first`, and what came right behind it.
+    pub(super) fn take_in(
+        self: &Arc<Self>,
+        core: &mut Core,
+        first: PeerEvent,
+        rest: &mut Drain<'_, Event>,
+        buffers: &mut Buffers,
+    ) {
+        self.touch();
+        let mut events = std::iter::successors(Some(first), |_| None).chain(std::iter::from_fn(|| next_peer(rest)));
+        let taken = match &mut core.state {
+            State::Open(replica) => match &mut replica.role {
+                RoleHere::Leading(leader) => {
+                    self.lead(leader, &mut replica.open, events, buffers);
+                    Ok(())
+                }
+                RoleHere::Following(follower) => self.follow(follower, &mut replica.open, events),
+                RoleHere::Waiting { .. } => {
+                    self.fence(core, &mut events);
+                    Ok(())
+                }
+            },
+            State::Paused | State::Offline { .. } | State::Deleted | State::Stopped => {
+                self.fence(core, &mut events);
+                Ok(())
+            }
+        };
+        match taken {
+            Ok(()) => {
+                self.plan_after_append(core);
+                self.plan_tick(core);
+            }
+            Err(failed) => self.become_offline(core, failed.reason),
+        }
+    }
+
+    /// Tells those who speak in an earlier leadership; there is nothing else to say without a part.
+    fn fence(&self, core: &Core, events: &mut dyn Iterator<Item = PeerEvent>) {
+        for event in events {
+            if let PeerEvent::Message { from, message } = event
+                && let Some(answer) = message.answer_if_stale(core.assignment.leader_epoch)
+            {
+                self.send(&from, answer);
+            }
+        }
+    }
+
+    pub(super) fn send(&self, to: &BrokerId, message: Message) {
+        let (stream, partition) = (self.stream_id, self.route.partition);
+        self.host.peers.send(to, PartitionMessage { stream, partition, message });
+    }
+
+    /// Sends what a follower wants to say, where it can want nothing else.
+    pub(super) fn send_said(&self, effects: Vec<FollowerEffect>) {
+        for effect in effects {
+            if let FollowerEffect::Send { to, message } = effect {
+                self.send(&to, message);
+            }
+        }
+    }
+
+    pub(super) fn wish(&self, wish: Wish) {
+        self.host.wish(Wished { route: Arc::clone(&self.route), stream: self.stream_id, wish });
+    }
+
+    /// Has the next tick come when it is due, if it is ever.
+    pub(super) fn plan_tick(self: &Arc<Self>, core: &mut Core) {
+        let State::Open(replica) = &core.state else { return };
+        let due = match &replica.role {
+            RoleHere::Leading(leader) => leader.next_tick(),
+            RoleHere::Following(_) if !replica.open.damaged.is_empty() => {
+                Some(core.tick_at.unwrap_or_else(|| self.host.clock.elapsed().saturating_add(DAMAGE_RETRY)))
+            }
+            RoleHere::Following(_) | RoleHere::Waiting { .. } => None,
+        };
+        if let Some(due) = due
+            && core.tick_at.is_none_or(|planned| due < planned)
+        {
+            core.tick_at = Some(due);
+            let wait = due.saturating_sub(self.host.clock.elapsed());
+            self.host.upkeep.schedule(wait, Duty::Tick, Arc::downgrade(self));
+        }
+    }
+
+    /// A tick is due, or was.
+    pub(super) fn tick(self: &Arc<Self>, core: &mut Core) {
+        core.tick_at = None;
+        if let State::Open(replica) = &mut core.state {
+            let elapsed = self.host.clock.elapsed();
+            self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);
+            if let RoleHere::Following(follower) = &mut replica.role
+                && let Some(offsets) = replica.open.damaged.first().cloned()
+            {
+                let mut effects = Vec::new();
+                follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
+                self.send_said(effects);
+            }
+        }
+        self.plan_tick(core);
+    }
+}
+
+/// The next event, if it came from the other servers. What is behind another one is left to it.
+fn next_peer(events: &mut Drain<'_, Event>) -> Option<PeerEvent> {
+    if !matches!(events.as_slice().first(), Some(Event::Peer(_))) {
+        return None;
+    }
+    match events.next() {
+        Some(Event::Peer(event)) => Some(event),
+        _ => None,
+    }
+}

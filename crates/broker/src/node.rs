@@ -135,6 +135,11 @@ impl Node {
         self.incarnation.get().copied().unwrap_or_default()
     }
 
+    /// Whether the session with the controller has lapsed.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        self.lapsed.load(Ordering::Acquire)
+    }
+
     /// Notes whether the session with the controller has lapsed, and tells the partitions if that has changed.
     pub(crate) fn set_lease(&self, is_lapsed: bool) {
         if self.lapsed.swap(is_lapsed, Ordering::AcqRel) == is_lapsed {

@@ -91,6 +91,11 @@ impl Agreement {
         self.carried_out.done()
     }
 
+    /// Waits until more is carried out here than up to `index`; up to where then. `None` when nothing ever will be.
+    pub(crate) async fn carried_out_after(&self, index: LogIndex) -> Option<LogIndex> {
+        self.carried_out.beyond(index).await
+    }
+
     async fn propose_here(&self, command: Command) -> Try {
         let Ok(permit) = Arc::clone(&self.room).acquire_owned().await else {
             return Try::Failed(Unavailable::Closed.into());

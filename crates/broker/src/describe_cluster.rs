@@ -2,6 +2,7 @@
 //! one list; never who may know.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft as metadata;
@@ -69,6 +70,11 @@ impl Node {
             Part::Controller => Some(self.id.clone()),
             Part::Member | Part::Removed => standing.controller.as_ref().map(|controller| controller.broker.clone()),
         }
+    }
+
+    /// Whether the session with the controller has lapsed.
+    fn is_cut_off(&self) -> bool {
+        self.lapsed.load(Ordering::Acquire)
     }
 
     fn troubled(&self, streams: &[Arc<Stream>]) -> (PartitionCounts, Vec<TroubledPartition>) {

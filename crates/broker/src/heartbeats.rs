@@ -44,17 +44,17 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);
-                running.set_lease(false);
+                running.renew_lease();
             }
             Ok((HeartbeatAnswer::Superseded, _)) => {
                 return running.expel(REMOVED.to_owned());
             }
             // Whoever is fenced leads nothing, though it may not have heard of that yet.
-            Ok((HeartbeatAnswer::Fenced, _)) => running.set_lease(true),
+            Ok((HeartbeatAnswer::Fenced, _)) => running.lapse("this broker is fenced"),
             Ok((HeartbeatAnswer::NotController, _)) | Err(_) => {}
         }
         if Instant::now() >= lease_end {
-            running.set_lease(true);
+            running.lapse("the controller does not answer");
         }
         drop(running);
         // A new controller hears of this broker at once.

@@ -135,22 +135,20 @@ impl Node {
         self.incarnation.get().copied().unwrap_or_default()
     }
 
-    /// Whether the session with the controller has lapsed.
-    pub(crate) fn is_cut_off(&self) -> bool {
-        self.lapsed.load(Ordering::Acquire)
+    /// The session with the controller has lapsed: what is led here together with others may be led elsewhere by now.
+    pub(crate) fn lapse(&self, why: &str) {
+        if !self.lapsed.swap(true, Ordering::AcqRel) {
+            tracing::info!(why, "partitions with replicas elsewhere take no publishes here");
+            self.on_session(true);
+        }
     }
 
-    /// Notes whether the session with the controller has lapsed, and tells the partitions if that has changed.
-    pub(crate) fn set_lease(&self, is_lapsed: bool) {
-        if self.lapsed.swap(is_lapsed, Ordering::AcqRel) == is_lapsed {
-            return;
+    /// The session with the controller goes on.
+    pub(crate) fn renew_lease(&self) {
+        if self.lapsed.swap(false, Ordering::AcqRel) {
+            tracing::info!("the controller knows this broker: partitions led here take publishes");
+            self.on_session(false);
         }
-        if is_lapsed {
-            tracing::warn!("the controller does not answer: partitions with replicas elsewhere take no publishes");
-        } else {
-            tracing::info!("the controller answers: partitions led here take publishes");
-        }
-        self.on_session(is_lapsed);
     }
 
     /// Whether it gives the controller signs of life.

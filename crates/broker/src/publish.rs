@@ -8,6 +8,7 @@ use bytes::Bytes;
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft::{ProposeError, Rejection};
 use liftbridge_types::{AckPolicy, Message, PartitionId, Subject};
+use tokio::time::Instant;
 
 use crate::agreement::unavailable;
 use crate::broker::Broker;
@@ -20,6 +21,9 @@ use crate::streams_here::{LocalPartition, LocalStream};
 /// What a message published to a subject expects on streams with optimistic concurrency control: the API carries no offset
 /// for it and 0 is what a missing number reads as (behaviour spec 2.10 and 2.17).
 const EXPECTED_OFFSET_OF_SUBJECT: i64 = 0;
+
+/// How long a message waits for this server to hear what the one that handed it over knows.
+const CATCHING_UP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The longest anybody is kept waiting for an answer that nobody will give, whatever patience a client claims to have.
 const PATIENCE_MAX: Duration = Duration::from_hours(1);
@@ -39,11 +43,25 @@ impl Broker {
         }
     }
 
-    /// The same for a message that another server hands over: it goes no further than here.
+    /// The same for a message that another server hands over: it goes no further than here. That server may have heard of
+    /// the stream, or of who leads it, before this one has.
     pub(crate) async fn publish_here(&self, request: Publish, reply: PublishReply) {
-        match self.target(&request) {
-            Ok(target) => self.publish_to(target, request, reply).await,
-            Err(refusal) => reply.answer(Err(refusal)),
+        let mut carried_out = self.node.agreement.carried_out();
+        let end = Instant::now() + CATCHING_UP_PATIENCE;
+        loop {
+            let refusal = match self.target(&request) {
+                Ok(target) if target.partition.leading_replica().is_some() => {
+                    return self.publish_to(target, request, reply).await;
+                }
+                Ok(_) => PublishError::NotLeader,
+                Err(refusal @ PublishError::StreamNotFound { .. }) => refusal,
+                Err(refusal) => return reply.answer(Err(refusal)),
+            };
+            let next = self.node.agreement.carried_out_after(carried_out);
+            match tokio::time::timeout_at(end, next).await {
+                Ok(Some(index)) => carried_out = index,
+                Ok(None) | Err(_) => return reply.answer(Err(refusal)),
+            }
         }
     }
 

@@ -86,6 +86,9 @@ impl Broker {
             Shutdown::Fast => (Phase::Hurrying, Duration::ZERO),
         };
         let stopped = self.node.life.reached(Phase::Stopped);
+        if phase == Phase::Finishing && self.node.life.is_running() {
+            hand_over(&self.node).await;
+        }
         if self.node.life.advance(phase) {
             // A task of its own, so that it is finished even if the caller stops waiting.
             tokio::spawn(stop(Arc::clone(&self.node), patience));
@@ -109,10 +112,9 @@ async fn stop(node: Arc<Node>, patience: Duration) {
     node.life.advance(Phase::Stopped);
 }
 
-/// The others first, who take over while everything here still answers; then partitions, which need the workers; then the metadata, so that nothing is agreed on that nobody carries out; the
+/// Partitions first, which need the workers; then the metadata, so that nothing is agreed on that nobody carries out; the
 /// workers last. Takes as long as the storage does.
 async fn finish(node: &Arc<Node>) {
-    hand_over(node).await;
     finish_partitions(node).await;
     on_a_thread(node, |node| {
         node.metadata.close();
@@ -149,13 +151,13 @@ async fn on_a_thread(node: &Arc<Node>, ends: impl FnOnce(&Node) + Send + 'static
     let _ = ended.await;
 }
 
-/// Has others lead what this broker leads, and another server be the controller. Whoever is alone has nobody to ask; whoever
-/// gets no answer is fenced when nothing is heard of it.
+/// Has others lead what this broker leads, and another server be the controller, while everything here still answers: what is
+/// published through this server goes to whoever leads by then. Whoever is alone has nobody to ask; whoever gets no answer is
+/// fenced when nothing is heard of it.
 async fn hand_over(node: &Arc<Node>) {
-    if node.standing.borrow().alone {
+    if node.standing.borrow().alone || node.leaving.swap(true, Ordering::AcqRel) {
         return;
     }
-    node.leaving.store(true, Ordering::Release);
     let life = BrokerLife { id: node.id.clone(), incarnation: node.incarnation() };
     let handed_over = tokio::time::timeout(HANDOVER_PATIENCE, async {
         if let Err(error) = node.agreement.reach(Command::FenceBroker(life)).await {

@@ -59,7 +59,7 @@ struct Opened {
 
 /// Starts a node.
 pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Node>, StartError> {
-    let identity = on_a_thread(&config, |config| identify(config)).await?;
+    let identity = on_a_thread(&config, identify).await?;
     let membership = maybe_join(&config, &identity).await?;
     let (deliver, applied) = mpsc::channel(PROPOSALS_WAITING_MAX);
     let (stand, standing) = watch::channel(Standing { part: Part::Member, controller: None, alone: true });

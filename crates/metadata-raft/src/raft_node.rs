@@ -63,12 +63,15 @@ pub(crate) enum NodeFailure {
     Raft(#[from] raft::Error),
 }
 
+/// Takes a message for another server; it may be lost.
+pub type SendMessage = Box<dyn FnMut(&BrokerId, Vec<u8>) + Send>;
+
 /// Where what happens goes. Everything is called on raft's thread, and while it blocks nothing is agreed on.
 pub struct Ports {
     /// Takes what was applied, in order.
     pub deliver: Box<dyn FnMut(Applied) + Send>,
     /// Takes a message for another server; it may be lost.
-    pub send: Box<dyn FnMut(&BrokerId, Vec<u8>) + Send>,
+    pub send: SendMessage,
     /// Takes this server's part each time it changes.
     pub stand: Box<dyn FnMut(&Standing) + Send>,
 }

@@ -1,6 +1,7 @@
 //! The whole node over a volume in memory: what is asked of the handle and what comes of it.
 
 mod administration;
+mod clustered;
 mod pausing;
 mod publishing;
 mod starting;

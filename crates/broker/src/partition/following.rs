@@ -61,7 +61,9 @@ impl Partition {
                 PeerEvent::Damage { offsets } => {
                     // Only what is committed was ever whole; of the rest the leader speaks anyway.
                     if offsets.start < follower.high_watermark() && !open.damaged.contains(&offsets) {
-                        open.damaged.push(offsets);
+                        open.damaged.push(offsets.clone());
+                        follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
+                        self.carry_out_following(follower, open, &mut effects, None)?;
                     }
                 }
                 // A leader's matters, or nothing new.

@@ -51,6 +51,9 @@ impl Chance {
     }
 }
 
+/// A message and whom it is for.
+type Outgoing = (BrokerId, Vec<u8>);
+
 /// One server: its disk stays, its process comes and goes.
 pub(crate) struct Server {
     pub(crate) number: u64,
@@ -58,7 +61,7 @@ pub(crate) struct Server {
     pub(crate) node: Option<RaftNode>,
     pub(crate) state: Arc<AgreedState>,
     applied: Arc<Mutex<Vec<Applied>>>,
-    outgoing: Arc<Mutex<Vec<(BrokerId, Vec<u8>)>>>,
+    outgoing: Arc<Mutex<Vec<Outgoing>>>,
     next_heartbeat: Duration,
     /// Whether this life has registered.
     registered: bool,

@@ -72,9 +72,10 @@ impl Node {
         }
     }
 
-    /// Whether the session with the controller has lapsed.
+    /// Whether the controller is not heard. Whoever knows that it is fenced has heard so.
     fn is_cut_off(&self) -> bool {
-        self.lapsed.load(Ordering::Acquire)
+        let is_fenced = self.metadata.state().brokers().get(&self.id).is_some_and(|broker| broker.fenced);
+        self.lapsed.load(Ordering::Acquire) && !is_fenced
     }
 
     fn troubled(&self, streams: &[Arc<Stream>]) -> (PartitionCounts, Vec<TroubledPartition>) {

@@ -17,6 +17,7 @@ mod directory_id;
 mod errors;
 mod explain_partition;
 mod follow_metadata;
+mod forwarding;
 mod heartbeats;
 mod inbox;
 mod join_cluster;

@@ -10,6 +10,7 @@ use liftbridge_auth::Authorized;
 
 use crate::admission::{AdmissionPermit, cost_bytes};
 use crate::broker::Broker;
+use crate::errors::PublishError;
 use crate::partition::{Handover, Proposal};
 use crate::publish::Target;
 use crate::publish_reply::PublishReply;
@@ -52,6 +53,10 @@ impl Publisher {
             }
             match self.broker.target(request.request()) {
                 Ok(target) => self.target = Some(target),
+                // It may have been made through another server a moment ago.
+                Err(PublishError::StreamNotFound { .. }) if !self.broker.node.standing.borrow().alone => {
+                    return Some(self.publish_after(None, request, reply));
+                }
                 Err(refusal) => return refuse(reply, refusal),
             }
         }
@@ -59,8 +64,9 @@ impl Publisher {
         if let Err(refusal) = target.admits(request.request()) {
             return refuse(reply, refusal);
         }
-        // Paused, or led elsewhere.
-        if target.partition.leading_replica().is_none_or(|replica| replica.is_paused()) {
+        // Paused, led elsewhere, or about to be.
+        let waits = self.broker.node.is_handing_over();
+        if waits || target.partition.open_to_publishers().is_none_or(|replica| replica.is_paused()) {
             let handed_over = self.hand_over();
             return Some(self.publish_after(handed_over, request, reply));
         }
@@ -145,7 +151,7 @@ fn resume(broker: Broker, partition: Arc<LocalPartition>) -> Waiting {
     Box::pin(async move { broker.resume_for_held(partition).await })
 }
 
-fn refuse(reply: PublishReply, refusal: crate::errors::PublishError) -> Option<Waiting> {
+fn refuse(reply: PublishReply, refusal: PublishError) -> Option<Waiting> {
     reply.answer(Err(refusal));
     None
 }

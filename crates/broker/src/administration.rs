@@ -242,10 +242,16 @@ impl fmt::Display for Obstacle {
             }
             Self::NoLeader { in_sync } => {
                 let names: Vec<&str> = in_sync.iter().map(BrokerId::as_str).collect();
-                write!(f, "nobody leads it: bring back `{}`, which has everything that was committed", names.join("` or `"))
+                write!(
+                    f,
+                    "nobody leads it: bring back `{}`, which has everything that was committed",
+                    names.join("` or `")
+                )
             }
             Self::Paused => write!(f, "it is paused: the next publish to it opens it again"),
-            Self::Offline { reason } => write!(f, "its files failed at the leader, until that server is restarted: {reason}"),
+            Self::Offline { reason } => {
+                write!(f, "its files failed at the leader, until that server is restarted: {reason}")
+            }
             Self::NotBegun => write!(f, "its leader has been told to lead it and is about to begin"),
             Self::Busy => write!(f, "its leader is busy writing: the disk of that server is slow or stuck"),
             Self::Leader(wait) => write!(f, "{wait}"),

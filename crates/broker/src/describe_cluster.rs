@@ -72,10 +72,9 @@ impl Node {
         }
     }
 
-    /// Whether the controller is not heard. Whoever knows that it is fenced has heard so.
+    /// Whether there are others, and the controller among them is not heard.
     fn is_cut_off(&self) -> bool {
-        let is_fenced = self.metadata.state().brokers().get(&self.id).is_some_and(|broker| broker.fenced);
-        self.lapsed.load(Ordering::Acquire) && !is_fenced
+        self.cut_off.load(Ordering::Relaxed) && !self.standing.borrow().alone
     }
 
     fn troubled(&self, streams: &[Arc<Stream>]) -> (PartitionCounts, Vec<TroubledPartition>) {
@@ -123,13 +122,14 @@ fn members(state: &metadata::ClusterState) -> Vec<MemberDescription> {
         }
     });
     let is_unregistered = |node: &&MetadataNode| state.brokers().get(&node.broker).is_none();
-    let unregistered = state.nodes().iter().map(|(_, node)| node).filter(is_unregistered).map(|node| MemberDescription {
-        id: node.broker.clone(),
-        state: if node.leaving { MemberState::Leaving } else { MemberState::Joining },
-        is_voter: node.voter,
-        peer_address: node.peer_address.clone(),
-        registration: None,
-    });
+    let unregistered =
+        state.nodes().iter().map(|(_, node)| node).filter(is_unregistered).map(|node| MemberDescription {
+            id: node.broker.clone(),
+            state: if node.leaving { MemberState::Leaving } else { MemberState::Joining },
+            is_voter: node.voter,
+            peer_address: node.peer_address.clone(),
+            registration: None,
+        });
     let mut members: Vec<MemberDescription> = registered.chain(unregistered).collect();
     members.sort_by(|a, b| a.id.cmp(&b.id));
     members

@@ -62,11 +62,8 @@ impl Broker {
         let in_sync_count = agreed.isr.len();
         let no_leader = agreed.leader.is_none().then(|| Obstacle::NoLeader { in_sync: agreed.isr.to_vec() });
         let too_few = Obstacle::Leader(Wait::TooFewInSync { in_sync_count, minimum: in_sync_min });
-        let obstacles = [
-            no_leader,
-            agreed.paused.then_some(Obstacle::Paused),
-            (in_sync_count < in_sync_min).then_some(too_few),
-        ];
+        let obstacles =
+            [no_leader, agreed.paused.then_some(Obstacle::Paused), (in_sync_count < in_sync_min).then_some(too_few)];
         PartitionExplanation {
             stream: stream.name.clone(),
             partition: id,

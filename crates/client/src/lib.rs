@@ -41,8 +41,8 @@ mod subscribe;
 mod testing;
 
 pub use admin::{
-    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote, PartitionCounts,
-    TroubledPage, TroubledPartition,
+    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
+    PartitionCounts, TroubledPage, TroubledPartition,
 };
 pub use builder::{ClientBuilder, TlsOptions};
 pub use client::Client;

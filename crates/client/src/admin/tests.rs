@@ -41,8 +41,11 @@ async fn a_page_of_the_status_is_asked_for_and_read() {
         ..wire::ClusterMember::default()
     };
     let troubled = |partition| wire::TroubledPartition { partition, ..wire::TroubledPartition::default() };
-    broker.script().admin.status =
-        wire::ClusterStatusResponse { members: vec![member], troubled: vec![troubled(-1), troubled(3)], ..Default::default() };
+    broker.script().admin.status = wire::ClusterStatusResponse {
+        members: vec![member],
+        troubled: vec![troubled(-1), troubled(3)],
+        ..Default::default()
+    };
     let status = broker.client().await.cluster_status(TroubledPage { skipped: 5, max: 7 }).await.unwrap();
     let page = wire::ClusterStatusRequest { troubled_max: 7, troubled_skipped: 5 };
     assert_eq!(broker.script().admin.pages_asked, [page]);

@@ -6,8 +6,8 @@ use liftbridge_proto::v1 as wire;
 use liftbridge_types::{Offset, PartitionId};
 
 use crate::admin::{
-    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote, PartitionCounts,
-    TroubledPartition,
+    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
+    PartitionCounts, TroubledPartition,
 };
 
 pub(crate) fn cluster_status(response: wire::ClusterStatusResponse) -> ClusterStatus {

@@ -150,13 +150,18 @@ impl fmt::Display for Wait {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Resigned => write!(f, "the leadership of the server that was asked has ended"),
-            Self::Lapsed => write!(f, "the leader does not hear from the controller, which may have given the lead away"),
+            Self::Lapsed => {
+                write!(f, "the leader does not hear from the controller, which may have given the lead away")
+            }
             Self::Superseded => write!(f, "a replica knows of a later leader, and this one does not yet"),
             Self::TooFewInSync { in_sync_count, minimum } => {
                 write!(f, "too few replicas are in sync: {in_sync_count}, and it takes {minimum}")
             }
             Self::OwnStorage { durable_end, log_end } => {
-                write!(f, "the leader's own disk has everything before {durable_end} of {log_end}, the rest is to be synced")
+                write!(
+                    f,
+                    "the leader's own disk has everything before {durable_end} of {log_end}, the rest is to be synced"
+                )
             }
             Self::Follower { standing, log_end, only_proposed } => {
                 let part = if *only_proposed { " (about to be in sync)" } else { "" };
@@ -248,7 +253,10 @@ mod tests {
     fn what_is_not_on_the_own_disk_is_waited_for() {
         let mut leader = leader(&["a"], &["a"]);
         append(&mut leader, false);
-        assert_eq!(said(&leader, Duration::ZERO), ["the leader's own disk has everything before 0 of 1, the rest is to be synced"]);
+        assert_eq!(
+            said(&leader, Duration::ZERO),
+            ["the leader's own disk has everything before 0 of 1, the rest is to be synced"]
+        );
     }
 
     #[test]
@@ -261,10 +269,7 @@ mod tests {
         append(&mut leader, true);
         assert_eq!(said(&leader, Duration::ZERO), ["`b` has everything before 1 of 2"]);
         step(&mut leader, Event::Link { to: broker("b"), up: false });
-        assert_eq!(
-            said(&leader, Duration::ZERO),
-            ["`b` has everything before 1 of 2: there is no connection to it"]
-        );
+        assert_eq!(said(&leader, Duration::ZERO), ["`b` has everything before 1 of 2: there is no connection to it"]);
     }
 
     #[test]

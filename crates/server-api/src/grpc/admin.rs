@@ -72,8 +72,7 @@ impl ApiService {
             .gate
             .admit_question(&identity, Action::ExplainPartition, &wire.stream)
             .map_err(|denied| status::denied(&denied))?;
-        let explained =
-            self.broker.explain_partition(&admitted, &wire.stream, wire.partition, wire.agreed_only).await;
+        let explained = self.broker.explain_partition(&admitted, &wire.stream, wire.partition, wire.agreed_only).await;
         explained.map(convert::explained_partition).map_err(|error| status::explain_partition(&error))
     }
 }

@@ -23,11 +23,7 @@ struct HealthView {
     troubled: Vec<TroubledView>,
 }
 
-pub(super) async fn run(
-    arguments: &TroubledArguments,
-    client: &Client,
-    output: &mut Output,
-) -> Result<(), Failure> {
+pub(super) async fn run(arguments: &TroubledArguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     let health = HealthView::of(&client.cluster_status(arguments.page()).await?);
     output.result(&health, || health.text())?;
     let reasons = health.reasons.join("; ");

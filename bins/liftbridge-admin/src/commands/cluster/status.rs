@@ -27,11 +27,7 @@ struct StatusView {
     troubled: Vec<TroubledView>,
 }
 
-pub(super) async fn run(
-    arguments: &TroubledArguments,
-    client: &Client,
-    output: &mut Output,
-) -> Result<(), Failure> {
+pub(super) async fn run(arguments: &TroubledArguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
     let status = StatusView::of(&client.cluster_status(arguments.page()).await?);
     output.result(&status, || status.text())
 }

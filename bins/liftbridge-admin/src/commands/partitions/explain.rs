@@ -144,7 +144,8 @@ impl ExplanationView {
 
 impl ReplicaView {
     fn of(replica: ExplainedReplica, leader: bool, missing: Option<u64>) -> Self {
-        let milliseconds = |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+        let milliseconds =
+            |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         Self {
             id: replica.id,
             leader,

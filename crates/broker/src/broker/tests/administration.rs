@@ -28,7 +28,10 @@ async fn a_server_alone_is_a_live_voter_and_the_controller() {
     let described = broker.describe_cluster(&internal(), PAGE);
     let id = broker.id().clone();
     assert!(!described.cluster_id.is_empty());
-    assert_eq!((described.answered_by, described.controller, described.is_cut_off), (id.clone(), Some(id.clone()), false));
+    assert_eq!(
+        (described.answered_by, described.controller, described.is_cut_off),
+        (id.clone(), Some(id.clone()), false)
+    );
     let [member] = &described.members[..] else { panic!("{:?}", described.members) };
     assert_eq!((&member.id, member.state, member.is_voter), (&id, MemberState::Live, true));
     let registration = member.registration.as_ref().unwrap();

@@ -3,7 +3,10 @@
 //!
 //! Messages are handed over in the order they came in, to one leader at a time: what was handed to one has to be answered
 //! before anything is handed to the next. One that a broker refuses because it does not lead was not stored, so it goes back
-//! to its place in the line. Any other answer is the publisher's. Nobody is kept waiting longer than a few seconds.
+//! to its place in the line, unless one behind it was stored: then its publisher has to send it again. Any other answer is
+//! the publisher's. Nobody is kept waiting longer than a few seconds.
+//!
+//! Handing over is done by one at a time, or what is taken out of the line first could arrive second.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -45,6 +48,10 @@ struct Line {
     /// How many are handed over and not answered, and to whom.
     under_way: usize,
     leader: Option<BrokerId>,
+    /// Whether somebody is handing over what was taken.
+    is_moving: bool,
+    /// Everything before this ticket came too late: one behind it was stored, or may have been.
+    overtaken_end: u64,
     not_before: Option<Instant>,
     is_retry_planned: bool,
 }
@@ -80,7 +87,11 @@ impl Forwarding {
         let mut line = self.line.lock();
         line.under_way = line.under_way.saturating_sub(1);
         let is_settled = line.under_way == 0;
-        if matches!(outcome, Err(PublishError::NotLeader)) && Instant::now() < held.end {
+        let was_not_stored = matches!(outcome, Err(PublishError::NotLeader));
+        if !was_not_stored {
+            line.overtaken_end = line.overtaken_end.max(ticket);
+        }
+        if was_not_stored && Instant::now() < held.end {
             line.not_before = Some(Instant::now() + RETRY);
             line.waiting.insert(ticket, held);
         } else {
@@ -95,9 +106,12 @@ impl Forwarding {
     fn take(&self, leader: Option<BrokerId>) -> Result<(BrokerId, Vec<(u64, Held)>), bool> {
         let now = Instant::now();
         let mut line = self.line.lock();
-        let expired: Vec<u64> =
-            line.waiting.iter().filter(|(_, held)| held.end <= now).map(|(ticket, _)| *ticket).collect();
-        for held in expired.into_iter().filter_map(|ticket| line.waiting.remove(&ticket)).collect::<Vec<_>>() {
+        if line.is_moving {
+            return Err(false);
+        }
+        let late = |(ticket, held): &(&u64, &Held)| held.end <= now || **ticket < line.overtaken_end;
+        let given_up: Vec<u64> = line.waiting.iter().filter(late).map(|(ticket, _)| *ticket).collect();
+        for held in given_up.into_iter().filter_map(|ticket| line.waiting.remove(&ticket)).collect::<Vec<_>>() {
             held.reply.answer(Err(PublishError::NotLeader));
         }
         self.is_busy.store(line.under_way > 0 || !line.waiting.is_empty(), Ordering::Release);
@@ -112,7 +126,13 @@ impl Forwarding {
         let taken: Vec<(u64, Held)> = std::mem::take(&mut line.waiting).into_iter().collect();
         line.under_way += taken.len();
         line.leader = Some(leader.clone());
+        line.is_moving = true;
         Ok((leader, taken))
+    }
+
+    /// What was taken is handed over: more may be taken.
+    fn moved(&self) {
+        self.line.lock().is_moving = false;
     }
 
     fn begin_retry(&self) {
@@ -142,23 +162,27 @@ impl Broker {
 
     /// Hands over whatever can be handed over now.
     fn move_line(&self, partition: &Arc<LocalPartition>) {
-        match partition.forwarding().take(partition.leader()) {
-            Ok((leader, taken)) if leader == self.node.id => self.publish_taken(partition, taken),
-            Ok((leader, taken)) => {
-                for (ticket, held) in taken {
-                    let request = held.request.clone();
-                    self.node.peers.publish(&leader, request, self.settling(partition, ticket, held));
+        let is_retry_due = loop {
+            match partition.forwarding().take(partition.leader()) {
+                Ok((leader, taken)) if leader == self.node.id => return self.publish_taken(partition, taken),
+                Ok((leader, taken)) => {
+                    for (ticket, held) in taken {
+                        let request = held.request.clone();
+                        self.node.peers.publish(&leader, request, self.settling(partition, ticket, held));
+                    }
+                    // Whoever came in the meantime left it to this one.
+                    partition.forwarding().moved();
                 }
+                Err(is_retry_due) => break is_retry_due,
             }
-            Err(true) => {
-                let (broker, partition) = (self.clone(), Arc::clone(partition));
-                tokio::spawn(async move {
-                    tokio::time::sleep(RETRY).await;
-                    partition.forwarding().begin_retry();
-                    broker.move_line(&partition);
-                });
-            }
-            Err(false) => {}
+        };
+        if is_retry_due {
+            let (broker, partition) = (self.clone(), Arc::clone(partition));
+            tokio::spawn(async move {
+                tokio::time::sleep(RETRY).await;
+                partition.forwarding().begin_retry();
+                broker.move_line(&partition);
+            });
         }
     }
 
@@ -172,6 +196,8 @@ impl Broker {
                 let request = held.request.clone();
                 broker.publish_here(request, broker.settling(&partition, ticket, held)).await;
             }
+            partition.forwarding().moved();
+            broker.move_line(&partition);
         });
     }
 
@@ -183,5 +209,61 @@ impl Broker {
                 broker.move_line(&partition);
             }
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liftbridge_types::{AckPolicy, Message};
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    fn leader() -> Option<BrokerId> {
+        Some(BrokerId::new("a").unwrap())
+    }
+
+    /// Puts a message in line; where its outcome arrives.
+    fn enter(forwarding: &Forwarding) -> oneshot::Receiver<PublishOutcome> {
+        let (reply, outcome) = PublishReply::one();
+        let (message, ack_policy) = (Message::default(), AckPolicy::All);
+        let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
+        let held = Held { request, reply, permit: AdmissionPermit::none(), end: Instant::now() + PATIENCE };
+        assert!(forwarding.enter(held).is_ok());
+        outcome
+    }
+
+    fn tickets(taken: &Result<(BrokerId, Vec<(u64, Held)>), bool>) -> Result<Vec<u64>, bool> {
+        let taken = taken.as_ref().map_err(|is_retry_due| *is_retry_due);
+        taken.map(|(_, taken)| taken.iter().map(|(ticket, _)| *ticket).collect())
+    }
+
+    #[test]
+    fn nothing_is_taken_while_what_was_taken_before_is_being_handed_over() {
+        let forwarding = Forwarding::default();
+        let _first = enter(&forwarding);
+        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![0]));
+        let _second = enter(&forwarding);
+        assert_eq!(tickets(&forwarding.take(leader())), Err(false));
+        forwarding.moved();
+        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![1]));
+    }
+
+    #[test]
+    fn what_was_not_stored_goes_back_to_its_place_unless_one_behind_it_was() {
+        for behind_it in [PublishError::NotLeader, PublishError::Closed] {
+            let forwarding = Forwarding::default();
+            let (mut first, _second) = (enter(&forwarding), enter(&forwarding));
+            let Ok((_, taken)) = forwarding.take(leader()) else { panic!("there are two to be taken") };
+            forwarding.moved();
+            let is_overtaken = behind_it != PublishError::NotLeader;
+            let outcomes = [PublishError::NotLeader, behind_it];
+            for ((ticket, held), outcome) in taken.into_iter().zip(outcomes) {
+                forwarding.settle(ticket, held, Err(outcome));
+            }
+            assert_eq!(tickets(&forwarding.take(None)), Err(!is_overtaken), "a retry is due for what waits");
+            assert_eq!(first.try_recv().is_ok(), is_overtaken);
+            assert_eq!(forwarding.is_idle(), is_overtaken);
+        }
     }
 }

@@ -3,6 +3,7 @@
 mod administration;
 mod clustered;
 mod pausing;
+mod publisher;
 mod publishing;
 mod starting;
 mod stopping;

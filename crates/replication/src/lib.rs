@@ -71,10 +71,10 @@ mod leader;
 mod message;
 mod pending_acks;
 
-pub use assignment::{Assignment, BrokerLife, Role};
+pub use assignment::{Assignment, BrokerLife, Role, minimum_in_sync};
 pub use divergence::{History, LogTail};
 pub use effect::{Effect, InSyncChange, Refusal};
 pub use event::{Event, Proposal, ProposalId};
 pub use follower::{Follower, FollowerEffect, FollowerEvent, FollowerFault};
-pub use leader::{Leader, LeaderOptions, LogState};
+pub use leader::{Explanation, FollowerStanding, Leader, LeaderOptions, LogState, Wait};
 pub use message::{Body, Message};

@@ -122,7 +122,13 @@ impl Router {
                     retries.pause_after(number).await;
                     number += 1;
                 }
-                Err(error) => return Err(error),
+                Err(error) => {
+                    if error.code == Code::DeadlineExceeded {
+                        // Whatever is asked next is asked elsewhere.
+                        self.preferred.store(position + 1, Ordering::Relaxed);
+                    }
+                    return Err(error);
+                }
             }
         }
     }
@@ -132,6 +138,17 @@ impl Router {
         let tried = usize::try_from(try_number).unwrap_or(usize::MAX);
         let position = self.preferred.load(Ordering::Relaxed).wrapping_add(tried) % addresses.len();
         (addresses[position].clone(), position)
+    }
+
+    /// The broker at `address` does not answer, or does not lead what it was said to lead: what is known of leaders is out of
+    /// date, and another broker is asked first. This one may be cut off from the others and not know it.
+    pub(crate) fn turn_away_from(&self, address: &Address) {
+        self.cache.forget_streams();
+        let addresses = self.cache.addresses();
+        let preferred = self.preferred.load(Ordering::Relaxed) % addresses.len();
+        if addresses.get(preferred) == Some(address) {
+            self.preferred.store(preferred + 1, Ordering::Relaxed);
+        }
     }
 
     /// Whether the broker at `address` answers; what it says is remembered.

@@ -250,6 +250,18 @@ async fn any_broker_takes_what_another_one_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_has_started_is_one_that_new_streams_are_given_to() {
+    let mut cluster = Cluster { network: Arc::default(), volumes: Vec::new(), brokers: Vec::new() };
+    for at in 0..2 {
+        let volume = FaultyVolume::new(at as u64);
+        cluster.brokers.push(cluster.try_start(at, &volume).await.unwrap());
+        let heard_of = cluster.brokers[0].describe_brokers(&Authorized::internal(()));
+        assert_eq!(heard_of.len(), at + 1);
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_in_sync_replica_serves_whoever_asks_for_one() {
     let cluster = Cluster::of(3).await;
     cluster.create_on_all("orders").await;

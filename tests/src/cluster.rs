@@ -83,7 +83,7 @@ impl Cluster {
 /// What a server says of partition 0 of a stream.
 async fn partition(client: &mut Client, name: &str) -> Option<wire::PartitionMetadata> {
     let told = metadata(client).await.ok()?;
-    let stream = told.metadata.into_iter().find(|stream| stream.name == name)?;
+    let stream = told.stream_metadata.into_iter().find(|stream| stream.name == name)?;
     stream.partitions.into_values().find(|partition| partition.id == 0)
 }
 

@@ -3,12 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use liftbridge_commitlog::{
     AppendError, Appended, BatchBuilder, CommitLog, LogOptions, OpenError, RecoveryReport, Storage,
 };
-use liftbridge_replication::{Assignment, Effect, Event, Leader, LogEnds, Proposal, ProposalId, Refusal};
-use liftbridge_types::{AckPolicy, BrokerId, LeaderEpoch, Offset, Timestamp};
+use liftbridge_replication::{
+    Assignment, BrokerLife, Effect, Event, History, Leader, LeaderOptions, LogState, Proposal, ProposalId, Refusal,
+};
+use liftbridge_types::{AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Offset, Timestamp};
 
 /// Where the partition lies on its volume.
 pub(super) const DIRECTORY: &str = "partition";
@@ -48,7 +51,6 @@ pub(super) enum Batched {
 pub(super) struct Partition {
     pub(super) log: CommitLog,
     leader: Leader,
-    id: BrokerId,
     builder: BatchBuilder,
     waiting: BTreeMap<usize, Publish>,
     published: usize,
@@ -64,16 +66,10 @@ impl Partition {
         epoch: LeaderEpoch,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let (log, report) = CommitLog::open(storage, options)?;
-        let id = BrokerId::new("sole").expect("a legal name");
-        let ends = LogEnds {
-            high_watermark: log.checkpointed_high_watermark(),
-            durable_end: log.durable_end(),
-            log_end: log.log_end(),
-        };
-        let leader = Leader::new(id.clone(), Assignment::sole(id.clone(), epoch), ends, false);
+        let leader = begin_to_lead(&log, log.checkpointed_high_watermark(), epoch);
         let trusts_writes = options.sync != liftbridge_commitlog::SyncPolicy::Commit;
         let builder = BatchBuilder::new();
-        Ok((Self { log, leader, id, builder, waiting: BTreeMap::new(), published: 0, trusts_writes }, report))
+        Ok((Self { log, leader, builder, waiting: BTreeMap::new(), published: 0, trusts_writes }, report))
     }
 
     /// The end of what is committed.
@@ -118,8 +114,7 @@ impl Partition {
 
     /// Tells the leader how far this replica is durable.
     pub(super) fn report_durable(&mut self, now: Timestamp, end: Offset, told: &mut Vec<Told>) {
-        let replica = self.id.clone();
-        self.step(now, Event::DurableEnd { replica, end }, told);
+        self.step(now, Event::DurableEnd { end }, told);
     }
 
     /// Ends the leadership; what waits is refused.
@@ -129,12 +124,7 @@ impl Partition {
 
     /// Takes the lead anew, after a resignation.
     pub(super) fn lead(&mut self, epoch: LeaderEpoch) {
-        let ends = LogEnds {
-            high_watermark: self.leader.high_watermark(),
-            durable_end: self.log.durable_end(),
-            log_end: self.log.log_end(),
-        };
-        self.leader = Leader::new(self.id.clone(), Assignment::sole(self.id.clone(), epoch), ends, false);
+        self.leader = begin_to_lead(&self.log, self.leader.high_watermark(), epoch);
     }
 
     /// Publishers that have no answer yet.
@@ -159,6 +149,9 @@ impl Partition {
                     told.push(Told::Refused { publish, refusal });
                 }
                 Effect::AdvanceHighWatermark { end } => told.push(Told::Committed { end }),
+                Effect::Send { .. } | Effect::Push { .. } | Effect::Repair { .. } | Effect::ProposeInSync(_) => {
+                    unreachable!("a sole replica has nobody to tell")
+                }
             }
         }
         added
@@ -167,4 +160,16 @@ impl Partition {
     fn answered(&mut self, id: ProposalId) -> Publish {
         self.waiting.remove(&id.get()).expect("a publisher is answered once")
     }
+}
+
+/// The leader of a log that nobody else keeps.
+fn begin_to_lead(log: &CommitLog, high_watermark: Offset, epoch: LeaderEpoch) -> Leader {
+    let me = BrokerLife { id: BrokerId::new("sole").expect("a legal name"), incarnation: BrokerIncarnation::default() };
+    let assignment = Assignment::sole(me.id.clone(), epoch);
+    let state = LogState {
+        high_watermark,
+        durable_end: log.durable_end(),
+        history: History::new(log.leader_epochs(), log.log_start(), log.log_end()),
+    };
+    Leader::new(me, assignment, state, LeaderOptions::default(), Duration::ZERO)
 }

@@ -72,6 +72,7 @@ pub(super) struct Process {
     wall: Timestamp,
     /// `None` before it was let into the cluster, and after its metadata failed.
     metadata: Option<MetadataNode>,
+    metadata_failed: bool,
     raft_id: RaftId,
     collected: Collected,
     applied: LogIndex,
@@ -117,6 +118,7 @@ impl Process {
             now,
             wall: Timestamp::EPOCH,
             metadata: None,
+            metadata_failed: false,
             raft_id: RaftId::FOUNDER,
             collected: Collected::default(),
             applied: LogIndex::default(),
@@ -188,6 +190,18 @@ impl Process {
         self.metadata.is_some()
     }
 
+    /// Whether something of it has failed that only another life mends.
+    pub(super) fn is_lame(&self) -> bool {
+        self.metadata_failed || self.replicas.values().any(Replica::is_offline)
+    }
+
+    /// How it stands, for whoever reads that something went wrong.
+    pub(super) fn shown(&self) -> String {
+        let Self { applied, carried_out, incarnation, wanted, ask, .. } = self;
+        let standing = self.standing();
+        format!("{standing:?}, applied {applied}, carried out {carried_out}, {incarnation:?}, wants {wanted:?}, asks {ask}")
+    }
+
     /// Whether it is the controller, as it thinks.
     pub(super) fn controls(&self) -> bool {
         self.standing().is_some_and(|standing| standing.part == Part::Controller)
@@ -201,7 +215,7 @@ impl Process {
     /// Time passes: everything that is due is done.
     pub(super) fn tick(&mut self, now: Duration, wall: Timestamp) {
         (self.now, self.wall) = (now, wall);
-        if self.metadata.is_none() && self.applied == LogIndex::default() {
+        if self.metadata.is_none() && !self.metadata_failed {
             self.ask_to_join();
         }
         self.with_metadata(|metadata, now| metadata.advance_to(now));
@@ -270,6 +284,7 @@ impl Process {
         let Some(metadata) = &mut self.metadata else { return };
         if act(metadata, self.now).is_err() {
             self.metadata = None;
+            self.metadata_failed = true;
         }
     }
 
@@ -308,6 +323,8 @@ impl Process {
             feature_levels: 1..=FEATURE_LEVEL,
         };
         self.call(self.ask, Call::Join(join), Asked::Join);
+        // Whoever does not answer is not asked again before all others were.
+        self.ask = 1 + self.ask % super::world::SERVERS_MAX;
     }
 
     fn call(&mut self, to: u64, call: Call, asked: Asked) {
@@ -342,7 +359,7 @@ impl Process {
     }
 
     fn on_joined(&mut self, answer: JoinAnswer) {
-        if self.metadata.is_some() {
+        if self.metadata.is_some() || self.metadata_failed {
             return;
         }
         match answer {
@@ -354,8 +371,10 @@ impl Process {
                     self.outbox.say(Said::Expelled);
                 }
             }
-            JoinAnswer::NotController(controller) => self.ask = server(&controller.broker),
-            JoinAnswer::Refused(_) | JoinAnswer::Later => self.ask = 1 + self.ask % super::world::SERVERS_MAX,
+            JoinAnswer::NotController(controller) => {
+                (self.ask, self.next_join) = (server(&controller.broker), self.now);
+            }
+            JoinAnswer::Refused(_) | JoinAnswer::Later => {}
         }
     }
 

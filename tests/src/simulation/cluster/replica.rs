@@ -150,6 +150,13 @@ impl Replica {
         }
     }
 
+    /// How it stands, for whoever reads that something went wrong.
+    pub(super) fn shown(&self) -> String {
+        let Self { log, damaged, offline, .. } = self;
+        let (start, durable_end, end) = (log.log_start(), log.durable_end(), log.log_end());
+        format!("{start}..{durable_end}..{end}, damaged {damaged:?}, offline {offline}, {:?}", self.part)
+    }
+
     /// What it takes for committed.
     pub(super) fn high_watermark(&self) -> Offset {
         match &self.part {
@@ -202,7 +209,7 @@ impl Replica {
             history: History::new(self.log.leader_epochs(), self.log.log_start(), self.log.log_end()),
         };
         match self.assignment.role_of(&self.me) {
-            Role::Waiting => {}
+            Role::Waiting => self.show_committed(self.high_watermark(), around),
             Role::Leader => {
                 let options = LeaderOptions { lag_max: LAG_MAX, window_bytes: WINDOW_BYTES, ..LeaderOptions::default() };
                 let leader =

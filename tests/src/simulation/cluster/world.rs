@@ -98,7 +98,8 @@ impl World {
         }
         while !world.all_serve() {
             if world.now > FOUNDING_MAX {
-                return Err("servers that nothing happens to do not become a cluster".to_owned());
+                let amiss = world.what_is_amiss();
+                return Err(format!("servers that nothing happens to do not become a cluster: {amiss:?}"));
             }
             world.beat(Duration::from_millis(10))?;
         }
@@ -185,7 +186,9 @@ impl World {
             other => format!("{other:?}"),
         };
         self.trace.note(&format!("{from} to {to}: {kind}"));
-        self.network.send(self.now, from, to, packet, &mut self.dice);
+        if self.servers.contains_key(&to) {
+            self.network.send(self.now, from, to, packet, &mut self.dice);
+        }
     }
 
     /// Servers notice, some time, that the way to another one is open or not.

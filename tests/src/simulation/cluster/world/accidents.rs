@@ -10,9 +10,10 @@ use super::{SERVERS_MAX, Step, World};
 use crate::simulation::cluster::accident::Accident;
 use crate::simulation::cluster::network::Weather;
 use crate::simulation::cluster::outbox::Power;
+use crate::simulation::cluster::process::Process;
 use crate::simulation::cluster::replica::directory;
 use crate::simulation::cluster::server::Server;
-use crate::simulation::cluster::words::broker;
+use crate::simulation::cluster::words::{PartitionKey, broker};
 use crate::simulation::rot;
 
 /// Most operations of a volume before a planned fault strikes, and the time after which a planned power cut strikes anyhow.
@@ -72,7 +73,7 @@ impl World {
 
     fn keep_up(
         &mut self,
-        act: impl FnOnce(&mut crate::simulation::cluster::process::Process, crate::simulation::cluster::words::PartitionKey),
+        act: impl FnOnce(&mut Process, PartitionKey),
     ) -> Step {
         let Some((number, key)) = self.some_replica(|replica| !replica.is_offline()) else { return Ok(String::new()) };
         self.with(number, |process| act(process, key))?;
@@ -145,10 +146,22 @@ impl World {
     }
 
     fn start_one(&mut self) -> Step {
-        let Some(number) = self.one_of(|server| server.process.is_none()) else { return Ok("all run".to_owned()) };
+        let Some(number) = self.one_of(|server| server.process.is_none()) else { return self.restart_lame() };
         self.renew_if_expelled(number);
         self.start(number)?;
         Ok(format!("server {number}"))
+    }
+
+    /// A process with something broken is started anew, its disk mended or not.
+    fn restart_lame(&mut self) -> Step {
+        let is_lame = |server: &Server| server.is_moving() && server.process.as_ref().is_some_and(Process::is_lame);
+        let Some(number) = self.one_of(is_lame) else { return Ok("all run".to_owned()) };
+        if self.dice.percent(70) {
+            self.servers[&number].mend_volume();
+        }
+        self.end(number);
+        self.start(number)?;
+        Ok(format!("server {number} anew"))
     }
 
     /// Whoever was expelled comes back with nothing, as somebody new.
@@ -284,7 +297,7 @@ impl World {
         for stream in state.streams().iter() {
             for (id, partition) in stream.numbered_partitions() {
                 if *partition.isr == [broker(number)] {
-                    let key = crate::simulation::cluster::words::PartitionKey { stream: stream.id, partition: id };
+                    let key = PartitionKey { stream: stream.id, partition: id };
                     self.excused.insert(key);
                 }
             }

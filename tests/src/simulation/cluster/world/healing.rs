@@ -6,8 +6,10 @@ use std::time::Duration;
 use liftbridge_metadata_raft::ClusterState;
 
 use super::World;
+use crate::simulation::cluster::accident::Accident;
 use crate::simulation::cluster::checkers::AgreedOrder;
 use crate::simulation::cluster::network::Weather;
+use crate::simulation::cluster::process::Process;
 use crate::simulation::cluster::server::Server;
 use crate::simulation::cluster::words::{PartitionKey, broker, server};
 
@@ -51,15 +53,12 @@ impl World {
         }
     }
 
-    /// Whatever is down or damaged is started anew.
+    /// Whatever is down or damaged is started anew; retention goes on.
     fn keep_running(&mut self) -> Result<(), String> {
-        let is_lame = |server: &Server| {
-            let process = server.process.as_ref();
-            process.is_some_and(|process| {
-                let lost_metadata = process.serves && !process.has_metadata();
-                lost_metadata || process.replicas().values().any(|replica| replica.is_offline())
-            })
-        };
+        if self.dice.percent(5) {
+            self.happen(Accident::Clean)?;
+        }
+        let is_lame = |server: &Server| server.process.as_ref().is_some_and(Process::is_lame);
         for number in self.numbers(is_lame) {
             if self.dice.percent(5) {
                 self.servers[&number].mend_volume();
@@ -76,13 +75,14 @@ impl World {
     }
 
     /// What is not as it should be; `None` when all is well.
-    fn what_is_amiss(&self) -> Option<String> {
+    pub(super) fn what_is_amiss(&self) -> Option<String> {
         let state = self.furthest_state()?;
         for server in self.servers.values() {
             let number = server.number;
             let Some(process) = &server.process else { return Some(format!("server {number} is down")) };
             if !process.serves || server.is_to_be_removed {
-                return Some(format!("server {number} does not serve"));
+                let removal = server.is_to_be_removed;
+                return Some(format!("server {number} does not serve, to be removed: {removal}; {}; {:?}", process.shown(), state.nodes()));
             }
             let broker = state.brokers().get(&broker(number));
             if broker.is_none_or(|broker| broker.fenced) {
@@ -118,7 +118,8 @@ impl World {
             let Some(replica) = log(server(id)) else { return Some(format!("{key} is not open on server {id}")) };
             let (end, shown) = (replica.log().log_end(), replica.high_watermark());
             if replica.is_offline() || !in_sync.contains(id) {
-                return Some(format!("{key} is not in sync on server {id}, {end}: {agreed:?}"));
+                let (own, led) = (replica.shown(), led.shown());
+                return Some(format!("{key} is not in sync on server {id}, {own}; the leader has {led}: {agreed:?}"));
             }
             if end != led.log().log_end() || shown != end {
                 let led = led.log().log_end();

@@ -367,9 +367,7 @@ impl Process {
                 let volume = self.beginning.power.volume.clone();
                 let noted = note_joined(&volume, admitted.raft_id, &admitted.cluster_id);
                 // A failing disk: the next life asks again, or finds that it was noted.
-                if noted.is_err() || self.open_metadata().is_err() {
-                    self.outbox.say(Said::Expelled);
-                }
+                self.metadata_failed = noted.is_err() || self.open_metadata().is_err();
             }
             JoinAnswer::NotController(controller) => {
                 (self.ask, self.next_join) = (server(&controller.broker), self.now);

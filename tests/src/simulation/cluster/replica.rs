@@ -290,12 +290,9 @@ impl Replica {
         let start = self.log.log_start();
         match &mut self.part {
             Part::Leading(_) => self.step_alone(Event::Trimmed { start }, around),
-            Part::Following(follower) => {
-                follower.step(liftbridge_replication::FollowerEvent::Trimmed { start }, &mut Vec::new());
-            }
+            Part::Following(_) => self.trim_following(start, around),
             Part::Waiting => {}
         }
-        self.damaged.retain(|range| range.end > start);
         cleaned.map_err(|error| error.to_string())
     }
 

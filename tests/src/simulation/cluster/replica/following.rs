@@ -56,6 +56,16 @@ impl Replica {
         }
     }
 
+    /// Old segments are gone, and damage with them.
+    pub(super) fn trim_following(&mut self, start: Offset, around: &Around<'_>) {
+        self.damaged.retain(|damaged| damaged.end > start);
+        let mut effects = self.step_following(FollowerEvent::Trimmed { start });
+        if self.damaged.is_empty() {
+            effects.extend(self.step_following(FollowerEvent::Repaired));
+        }
+        self.say_all(effects, around);
+    }
+
     /// Says what a follower wants to say, where it can want nothing else.
     pub(super) fn say_all(&self, effects: Vec<FollowerEffect>, around: &Around<'_>) {
         for effect in effects {

@@ -31,6 +31,11 @@ impl Broker {
         &self.node.id
     }
 
+    /// Waits until the cluster has no place for this server any more; why, in one line. Whoever runs it should stop then.
+    pub async fn expelled(&self) -> String {
+        self.node.expelled().await
+    }
+
     /// Whether it takes requests: metadata agreed, partitions open, not stopping.
     ///
     /// # Errors
@@ -51,7 +56,7 @@ impl Broker {
         let agreed: Vec<_> = self.node.metadata.state().streams().iter().cloned().collect();
         for stream in agreed {
             let Some(here) = self.node.streams.get_life(&stream.name, stream.id) else { continue };
-            let statuses = here.here().map(|partition| partition.handle.status());
+            let statuses = here.replicas().map(|replica| replica.status());
             let lag = statuses.map(|status| status.log_end.since(status.high_watermark)).sum();
             let isr_count = stream.partitions.iter().map(|partition| partition.isr.len()).min().unwrap_or(0);
             self.node.host.metrics().show_stream(&stream.name, lag, isr_count);

@@ -44,10 +44,10 @@ pub struct BrokerConfig {
     pub snapshot_retain: usize,
     /// Time without a publish or a read after which a partition's files and caches are closed.
     pub park_after: Duration,
-    /// Being one of several.
-    pub cluster: ClusterConfig,
     /// Most bytes of one partition that are on their way to one follower and not confirmed; at least one batch is.
     pub replica_window_bytes: usize,
+    /// Being one of several.
+    pub cluster: ClusterConfig,
 }
 
 impl BrokerConfig {
@@ -70,8 +70,8 @@ impl BrokerConfig {
             snapshot_threshold: 8192,
             snapshot_retain: 2,
             park_after: Duration::from_secs(10),
-            cluster: ClusterConfig::default(),
             replica_window_bytes: 2 * 1024 * 1024,
+            cluster: ClusterConfig::default(),
         }
     }
 }

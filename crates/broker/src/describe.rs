@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use liftbridge_auth::Authorized;
+use liftbridge_metadata_raft as metadata;
 use liftbridge_metadata_raft::{ChangeTimes, Partition as AgreedPartition, Stream};
 use liftbridge_types::{BrokerId, PartitionId};
 
@@ -14,17 +15,18 @@ use crate::requests::{BrokerDescription, EventTimes, PartitionDescription, Strea
 use crate::streams_here::LocalStream;
 
 impl Broker {
-    /// The brokers of the cluster, this one first.
+    /// The brokers of the cluster that are heard of, this one first.
     pub fn describe_brokers(&self, _request: &Authorized<()>) -> Vec<BrokerDescription> {
         let state = self.node.metadata.state();
-        let describe = |(id, broker): (&BrokerId, &liftbridge_metadata_raft::Broker)| BrokerDescription {
+        let describe = |(id, broker): (&BrokerId, &metadata::Broker)| BrokerDescription {
             id: id.clone(),
             host: broker.host.clone(),
             port: broker.port,
             partition_count: broker.load.hosted,
             leader_count: broker.load.led,
         };
-        let mut brokers: Vec<BrokerDescription> = state.brokers().iter().map(describe).collect();
+        let is_there = |(id, broker): &(&BrokerId, &metadata::Broker)| !broker.fenced || **id == self.node.id;
+        let mut brokers: Vec<BrokerDescription> = state.brokers().iter().filter(is_there).map(describe).collect();
         brokers.sort_by_key(|broker| broker.id != self.node.id);
         brokers
     }
@@ -56,8 +58,8 @@ impl Broker {
         let id = PartitionId::from_wire(partition).ok_or(DescribeError::NotFound)?;
         let agreed = stream.partition(id).ok_or(DescribeError::NotFound)?;
         let here = self.node.streams.get_life(&stream.name, stream.id).ok_or(DescribeError::NotLeader)?;
-        let handle = &here.here_at(id).ok_or(DescribeError::NotLeader)?.handle;
-        match handle.status().state {
+        let leading = here.partition(id).and_then(|partition| partition.leading_replica());
+        match leading.ok_or(DescribeError::NotLeader)?.status().state {
             RunState::Open | RunState::Offline { .. } => Ok(describe_partition(id, agreed, Some(&here))),
             RunState::Paused | RunState::Deleted | RunState::Stopped => Err(DescribeError::NotLeader),
         }
@@ -80,7 +82,8 @@ impl Broker {
 }
 
 fn describe_partition(id: PartitionId, agreed: &AgreedPartition, here: Option<&LocalStream>) -> PartitionDescription {
-    let status = here.and_then(|stream| stream.here_at(id)).map(|partition| partition.handle.status());
+    let replica = here.and_then(|stream| stream.partition(id)).and_then(|partition| partition.replica());
+    let status = replica.map(|replica| replica.status());
     PartitionDescription {
         id,
         leader: agreed.leader.clone(),

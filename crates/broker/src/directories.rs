@@ -11,10 +11,11 @@
 //! when its log is closed; what is left of the stream is renamed before it is removed, so that whoever looks at the volume
 //! sees that it is no stream any more.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use liftbridge_commitlog::Volume;
-use liftbridge_metadata_raft::DeletedStream;
+use liftbridge_metadata_raft::{DeletedStream, LogIndex};
 use liftbridge_types::{PartitionId, StreamId, StreamName};
 
 const ROOT: &str = "streams";
@@ -55,6 +56,22 @@ pub(crate) fn remove_leftovers(volume: &dyn Volume) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Streams of which there are files though they are not agreed on: `agreed` is what there is as of `up_to`, and an id is the
+/// index at which its stream was made, so one that is not there any more was deleted.
+pub(crate) fn orphans(
+    volume: &dyn Volume,
+    up_to: LogIndex,
+    agreed: &BTreeSet<StreamId>,
+) -> io::Result<Vec<DeletedStream>> {
+    let stream = |name: String| {
+        let (id, name) = name.split_once('-')?;
+        let id = StreamId::new(id.parse().ok()?);
+        Some(DeletedStream { id, name: StreamName::new(name).ok()? })
+    };
+    let found = volume.list_directories(ROOT)?.into_iter().filter_map(stream);
+    Ok(found.filter(|stream| stream.id.get() <= up_to.get() && !agreed.contains(&stream.id)).collect())
 }
 
 /// Whether there are streams on the volume.

@@ -7,18 +7,26 @@
 //! start replays it from the log and removes the directory, whose name has the 7 in it, even if a new stream has the
 //! name by then.
 //!
+//! The partitions are opened as they are agreed on at one index. What comes from before that index is in them; only the files
+//! of deleted streams are left to do. The same is true after the whole state was replaced, because this server had fallen
+//! too far behind: then streams may be gone without anybody having said so, which their ids tell.
+//!
 //! Files that cannot be removed now are removed later: with what is carried out next, from time to time, at the next start.
 //! Until they are gone nothing is reported to the metadata, so no snapshot forgets them; what is agreed on goes on.
 
+mod reassign;
+mod replace;
+
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, Stream};
+use liftbridge_metadata_raft::{Applied, ChangedPartitions, ClusterEvent, DeletedStream, LogIndex, Stream};
 use tokio::sync::mpsc;
 
 use crate::directories;
 use crate::node::Node;
-use crate::partition::Completion;
+use crate::partition::{Completion, Partition};
 use crate::progress::ProgressReporter;
 use crate::streams_here::LocalPartition;
 
@@ -34,6 +42,10 @@ pub(crate) struct Follower {
     carried_out: ProgressReporter,
     /// Deleted streams whose files are still there. While there are any, nothing is reported to the metadata.
     unremoved: Vec<DeletedStream>,
+    /// As of which index the partitions were opened; `None` before they were.
+    opened_at: Option<LogIndex>,
+    /// The last index that was carried out and not reported to the metadata yet.
+    unreported: Option<LogIndex>,
 }
 
 /// What the follower has to do next.
@@ -44,36 +56,61 @@ enum Next {
 }
 
 impl Follower {
-    /// A follower of what comes through `applied`. Everything before is carried out, but for the removal of `unremoved`.
+    /// A follower of what comes through `applied`. Everything before is carried out, but for the removal of `unremoved`. The
+    /// partitions are not opened yet.
     pub(crate) fn new(
         node: &Arc<Node>,
         applied: mpsc::Receiver<Applied>,
         carried_out: ProgressReporter,
         unremoved: Vec<DeletedStream>,
     ) -> Self {
-        Self { node: Arc::downgrade(node), applied, carried_out, unremoved }
+        let node = Arc::downgrade(node);
+        Self { node, applied, carried_out, unremoved, opened_at: None, unreported: None }
+    }
+
+    /// Carries out what comes while something else happens.
+    pub(crate) async fn catch_up_during<T>(&mut self, node: &Arc<Node>, what: impl Future<Output = T>) -> T {
+        let mut what = pin!(what);
+        loop {
+            tokio::select! {
+                done = &mut what => return done,
+                // Cancel safe: receiving is given up only while nothing is received.
+                Some(applied) = self.applied.recv() => self.carry_out_all(node, applied).await,
+                else => return what.await,
+            }
+        }
+    }
+
+    /// Carries out what comes up to `index`.
+    pub(crate) async fn catch_up_to(&mut self, node: &Arc<Node>, index: LogIndex) {
+        while node.agreement.carried_out() < index {
+            let Some(applied) = self.applied.recv().await else { return };
+            self.carry_out_all(node, applied).await;
+        }
+    }
+
+    /// The partitions are open as they were agreed on at `index`. What of deleted streams is left goes, if this server may
+    /// not have been told of every deletion.
+    pub(crate) async fn begin_after(&mut self, node: &Arc<Node>, index: LogIndex) {
+        self.opened_at = Some(index);
+        let has_peers = node.metadata.state().nodes().last_id() != liftbridge_metadata_raft::RaftId::FOUNDER;
+        if has_peers {
+            self.remove_orphans(node, index).await;
+        }
     }
 
     /// Carries out event after event until the metadata is closed or the broker is gone.
     pub(crate) async fn run(mut self) {
-        let mut latest = None;
         loop {
             let next = self.next().await;
             let Some(node) = self.node.upgrade() else { return };
             match next {
-                Next::Applied(Applied { index, events }) => {
+                Next::Applied(applied) => self.carry_out_all(&node, applied).await,
+                Next::RemoveAgain => {
                     self.remove_again(&node).await;
-                    for event in events {
-                        self.carry_out(&node, event).await;
-                    }
-                    self.carried_out.report(index);
-                    latest = Some(index);
+                    self.report(&node);
                 }
-                Next::RemoveAgain => self.remove_again(&node).await,
                 Next::Closed => return,
-            }
-            if let Some(index) = latest.take_if(|_| self.unremoved.is_empty()) {
-                node.metadata.carried_out(index);
             }
         }
     }
@@ -92,6 +129,22 @@ impl Follower {
         }
     }
 
+    async fn carry_out_all(&mut self, node: &Arc<Node>, Applied { index, events }: Applied) {
+        self.remove_again(node).await;
+        for event in events {
+            self.carry_out(node, index, event).await;
+        }
+        self.carried_out.report(index);
+        self.unreported = Some(index);
+        self.report(node);
+    }
+
+    fn report(&mut self, node: &Node) {
+        if let Some(index) = self.unreported.take_if(|_| self.unremoved.is_empty()) {
+            node.metadata.carried_out(index);
+        }
+    }
+
     async fn remove_again(&mut self, node: &Node) {
         if self.unremoved.is_empty() {
             return;
@@ -107,41 +160,52 @@ impl Follower {
         }
     }
 
-    async fn carry_out(&mut self, node: &Arc<Node>, event: ClusterEvent) {
+    async fn carry_out(&mut self, node: &Arc<Node>, index: LogIndex, event: ClusterEvent) {
+        // What the partitions were opened with contains it.
+        let is_known = self.opened_at.is_none_or(|opened_at| index <= opened_at);
         match event {
-            ClusterEvent::BrokerRegistered { id, incarnation } => {
-                tracing::info!(broker = %id, %incarnation, "broker registered");
-            }
-            ClusterEvent::BrokerFenced(id) => tracing::warn!(broker = %id, "broker is not heard of"),
-            ClusterEvent::BrokerUnfenced(id) => tracing::info!(broker = %id, "broker is heard of"),
-            ClusterEvent::BrokerRemoved(id) => tracing::info!(broker = %id, "broker removed"),
-            ClusterEvent::NodeChanged { id, node } => {
-                tracing::info!(node = %id, broker = %node.broker, voter = node.voter, "server takes part");
-            }
-            ClusterEvent::NodeRemoved { id, broker } => {
-                tracing::info!(node = %id, %broker, "server takes no part any more");
-            }
-            ClusterEvent::FeatureLevelRaised(level) => tracing::info!(level, "feature level raised"),
-            // A broker without peers is sent no state and given no partition of another one.
-            ClusterEvent::PartitionsReassigned(_) | ClusterEvent::Replaced => {}
-            ClusterEvent::StreamCreated(stream) => create(node, stream).await,
             ClusterEvent::StreamDeleted(stream) => {
                 if !delete(node, &stream).await {
                     self.unremoved.push(stream);
                 }
             }
+            ClusterEvent::Replaced if self.opened_at.is_some() => self.replace(node).await,
+            ClusterEvent::Replaced => node.tell_peers(),
+            ClusterEvent::NodeChanged { id, node: changed } => {
+                tracing::info!(node = %id, broker = %changed.broker, voter = changed.voter, "server takes part");
+                node.tell_peers();
+            }
+            ClusterEvent::NodeRemoved { id, broker } => {
+                tracing::info!(node = %id, %broker, "server takes no part any more");
+                node.tell_peers();
+            }
+            ClusterEvent::BrokerRegistered { id, incarnation } => {
+                tracing::info!(broker = %id, %incarnation, "broker registered");
+                if !is_known && id != node.id {
+                    reassign::renew_life(node, &id);
+                }
+            }
+            ClusterEvent::BrokerFenced(id) => tracing::warn!(broker = %id, "broker is not heard of"),
+            ClusterEvent::BrokerUnfenced(id) => tracing::info!(broker = %id, "broker is heard of"),
+            ClusterEvent::BrokerRemoved(id) => tracing::info!(broker = %id, "broker removed"),
+            ClusterEvent::FeatureLevelRaised(level) => tracing::info!(level, "feature level raised"),
+            ClusterEvent::StreamCreated(_)
+            | ClusterEvent::PartitionsPaused(_)
+            | ClusterEvent::PartitionsResumed(_)
+            | ClusterEvent::ReadonlyChanged { .. }
+            | ClusterEvent::PartitionsReassigned(_)
+                if is_known => {}
+            ClusterEvent::StreamCreated(stream) => create(node, stream).await,
+            ClusterEvent::PartitionsReassigned(reassigned) => reassign::reassign(node, reassigned).await,
             ClusterEvent::PartitionsPaused(partitions) => {
-                change(node, &partitions, |partition| partition.handle.pause()).await;
+                change(node, &partitions, |partition| partition.note_paused(true), |replica| replica.pause()).await;
             }
             ClusterEvent::PartitionsResumed(partitions) => {
-                change(node, &partitions, |partition| partition.handle.resume()).await;
+                change(node, &partitions, |partition| partition.note_paused(false), |replica| replica.resume()).await;
             }
             ClusterEvent::ReadonlyChanged { partitions, readonly } => {
-                let set = |partition: &LocalPartition| {
-                    partition.note_readonly(readonly);
-                    partition.handle.set_readonly(readonly)
-                };
-                change(node, &partitions, set).await;
+                let note = |partition: &LocalPartition| partition.note_readonly(readonly);
+                change(node, &partitions, note, |replica| replica.set_readonly(readonly)).await;
             }
         }
     }
@@ -160,7 +224,7 @@ async fn create(node: &Arc<Node>, stream: Arc<Stream>) {
 async fn delete(node: &Arc<Node>, deleted: &DeletedStream) -> bool {
     if let Some(stream) = node.streams.get_life(&deleted.name, deleted.id) {
         node.forget(&stream);
-        let ends: Vec<Completion> = stream.here().map(|partition| partition.handle.delete()).collect();
+        let ends: Vec<Completion> = stream.replicas().map(|replica| replica.delete()).collect();
         for end in ends {
             end.await;
         }
@@ -178,11 +242,22 @@ async fn delete(node: &Arc<Node>, deleted: &DeletedStream) -> bool {
     false
 }
 
-/// Begins `begin` on all the partitions that are here, then waits until it has happened to all of them.
-async fn change(node: &Node, changed: &ChangedPartitions, begin: impl Fn(&LocalPartition) -> Completion) {
+/// Notes something about partitions and begins `begin` on all the replicas that are here, then waits until it has happened
+/// to all of them.
+async fn change(
+    node: &Node,
+    changed: &ChangedPartitions,
+    note: impl Fn(&LocalPartition),
+    begin: impl Fn(&Arc<Partition>) -> Completion,
+) {
     let Some(stream) = node.streams.get_life(&changed.name, changed.stream) else { return };
-    let here = changed.partitions.iter().filter_map(|id| stream.here_at(*id));
-    let begun: Vec<Completion> = here.map(|partition| begin(partition)).collect();
+    let partitions = changed.partitions.iter().filter_map(|id| stream.partition(*id));
+    let begun: Vec<Completion> = partitions
+        .filter_map(|partition| {
+            note(partition);
+            partition.replica().map(&begin)
+        })
+        .collect();
     for completion in begun {
         completion.await;
     }

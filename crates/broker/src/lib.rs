@@ -5,21 +5,28 @@
 mod admission;
 mod agreement;
 mod broker;
+mod clean_stop;
 mod clock;
 mod cluster_config;
 mod config;
 mod describe;
 mod directories;
+mod directory_id;
 mod errors;
 mod follow_metadata;
+mod heartbeats;
+mod inbox;
+mod join_cluster;
 mod metrics;
 mod node;
+mod one_line_file;
 mod partition;
 mod peers;
 mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
+mod replicate;
 mod reply_queue;
 mod requests;
 mod server_id;
@@ -31,6 +38,7 @@ mod subjects;
 mod subscribe;
 mod subscription;
 mod tail_budget;
+mod wishes;
 mod workers;
 
 pub use broker::Broker;
@@ -41,8 +49,8 @@ pub use errors::{
     SubscriptionEnd,
 };
 pub use peers::{
-    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError, PeerInbox,
-    Peers, ProposeAnswer,
+    Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError,
+    PeerInbox, Peers, ProposeAnswer,
 };
 pub use publish_reply::{PublishOutcome, PublishReply};
 pub use publisher::{Publisher, Waiting};

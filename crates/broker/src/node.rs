@@ -1,21 +1,25 @@
 //! What a broker is made of: its metadata, its partitions and the tables that lead to them. Owns how agreed streams become
 //! partitions on this node; never the requests made of them.
 
+use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use liftbridge_commitlog::Volume;
-use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Stream};
+use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Standing, Stream};
 use liftbridge_replication::{Assignment, BrokerLife};
-use liftbridge_types::{BrokerId, PartitionId, StreamSettings, Subject};
+use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamSettings, Subject};
+use tokio::sync::watch;
 
 use crate::agreement::Agreement;
 use crate::clock::Clock;
 use crate::directories;
-use crate::partition::{PartitionHost, PartitionSpec};
+use crate::partition::{Partition, PartitionHost, PartitionSpec};
+use crate::peers::Peers;
 use crate::requests::PartitionRoute;
 use crate::shutdown::Life;
-use crate::streams_here::{LocalPartition, LocalStream, StreamsHere};
+use crate::streams_here::{LocalPartition, LocalStream, Seats, StreamsHere};
 use crate::subjects::{Attachment, Subjects};
 
 /// One running broker's insides, shared by every handle on it.
@@ -26,33 +30,56 @@ pub(crate) struct Node {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) metadata: Metadata,
     pub(crate) agreement: Agreement,
+    pub(crate) peers: Arc<dyn Peers>,
+    /// This server's part among the others.
+    pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) host: Arc<PartitionHost>,
     pub(crate) streams: StreamsHere,
     pub(crate) subjects: Subjects<Arc<LocalPartition>>,
     pub(crate) life: Life,
+    /// Which life of the broker this is, once the cluster has said so.
+    pub(crate) incarnation: OnceLock<BrokerIncarnation>,
+    /// Whether the session with the controller has lapsed.
+    pub(crate) lapsed: AtomicBool,
+    /// Whether it takes its leave, and gives no signs of life any more.
+    pub(crate) leaving: AtomicBool,
+    /// Why the cluster has no place for this server, once that is so.
+    pub(crate) expulsion: watch::Sender<Option<String>>,
 }
 
 impl Node {
-    /// Opens those partitions of a stream that this broker leads. Blocks on file I/O.
+    /// Makes a stream's partitions known, and opens those that this broker keeps. Blocks on file I/O.
     pub(crate) fn open_stream(&self, stream: &Stream) -> Arc<LocalStream> {
         let settings = self.stream_defaults.with_overrides(&stream.overrides);
-        let open = |(id, partition): (PartitionId, &AgreedPartition)| {
-            let led_here = partition.leader.as_ref() == Some(&self.id);
-            led_here.then(|| self.open_partition(stream, id, partition, &settings))
+        let open = |(id, agreed): (PartitionId, &AgreedPartition)| {
+            let route = Arc::new(PartitionRoute {
+                stream: stream.name.clone(),
+                partition: id,
+                stream_subject: stream.subject.clone(),
+                partition_subject: stream.subject.of_partition(id),
+            });
+            LocalPartition::new(self.id.clone(), route, seats(agreed), agreed.readonly, agreed.paused)
         };
-        Arc::new(LocalStream {
+        let opened = LocalStream {
             id: stream.id,
             name: stream.name.clone(),
             group: stream.group.clone(),
             expects_offsets: settings.optimistic_concurrency_control,
             partitions: stream.numbered_partitions().map(open).collect(),
+            settings,
             resuming: tokio::sync::Mutex::new(()),
-        })
+        };
+        for (partition, agreed) in opened.partitions.iter().zip(&stream.partitions) {
+            if agreed.replicas.contains(&self.id) {
+                partition.keep(self.open_replica(&opened, partition.route(), agreed));
+            }
+        }
+        Arc::new(opened)
     }
 
     /// Makes an opened stream known: from here on it is published to and read.
     pub(crate) fn adopt(&self, stream: Arc<LocalStream>) {
-        for partition in stream.here() {
+        for partition in &stream.partitions {
             self.subjects.attach(attachment(&stream, partition.subject()), Arc::clone(partition));
         }
         self.streams.insert(stream);
@@ -61,54 +88,101 @@ impl Node {
     /// Makes a stream unknown again; its partitions are still open.
     pub(crate) fn forget(&self, stream: &LocalStream) {
         self.streams.remove(&stream.name, stream.id);
-        for partition in stream.here() {
+        for partition in &stream.partitions {
             self.subjects.detach(attachment(stream, partition.subject()), partition);
         }
     }
 
-    fn open_partition(
+    /// Opens the replica of a partition that this broker keeps. Blocks on file I/O.
+    pub(crate) fn open_replica(
         &self,
-        stream: &Stream,
-        id: PartitionId,
+        stream: &LocalStream,
+        route: &Arc<PartitionRoute>,
         agreed: &AgreedPartition,
-        settings: &StreamSettings,
-    ) -> Arc<LocalPartition> {
-        let route = PartitionRoute {
-            stream: stream.name.clone(),
-            partition: id,
-            stream_subject: stream.subject.clone(),
-            partition_subject: stream.subject.of_partition(id),
-        };
-        let handle = self.host.open(PartitionSpec {
-            route: Arc::new(route),
-            directory: directories::of_partition(stream.id, &stream.name, id),
+    ) -> Arc<Partition> {
+        self.host.open(PartitionSpec {
+            route: Arc::clone(route),
+            directory: directories::of_partition(stream.id, &stream.name, route.partition),
             stream_id: stream.id,
             broker_id: self.id.clone(),
-            incarnation: None,
+            incarnation: self.incarnation.get().copied(),
             assignment: self.assignment(agreed),
-            settings: settings.clone(),
+            settings: stream.settings.clone(),
             readonly: agreed.readonly,
             paused: agreed.paused,
-        });
-        LocalPartition::new(handle, agreed.readonly)
+        })
     }
 
     /// What was agreed about a partition, in the words of the replicas.
-    fn assignment(&self, agreed: &AgreedPartition) -> Assignment {
+    pub(crate) fn assignment(&self, agreed: &AgreedPartition) -> Assignment {
+        let state = self.metadata.state();
+        let life = |id: &BrokerId| {
+            let incarnation = state.brokers().get(id).map(|broker| broker.incarnation);
+            BrokerLife { id: id.clone(), incarnation: incarnation.unwrap_or_default() }
+        };
         Assignment {
             leader: agreed.leader.clone(),
             leader_epoch: agreed.leader_epoch,
             epoch: agreed.epoch,
-            replicas: agreed.replicas.iter().map(|id| self.life_of(id)).collect(),
+            replicas: agreed.replicas.iter().map(life).collect(),
             in_sync: agreed.isr.to_vec(),
             in_sync_min: None,
         }
     }
 
-    /// A broker in the life the metadata knows it in.
-    fn life_of(&self, id: &BrokerId) -> BrokerLife {
-        let incarnation = self.metadata.state().brokers().get(id).map(|broker| broker.incarnation);
-        BrokerLife { id: id.clone(), incarnation: incarnation.unwrap_or_default() }
+    /// This life of the broker; before the cluster has given it a number, one that nobody has.
+    pub(crate) fn incarnation(&self) -> BrokerIncarnation {
+        self.incarnation.get().copied().unwrap_or_default()
+    }
+
+    /// The session with the controller has lapsed: what is led here together with others may be led elsewhere by now.
+    pub(crate) fn lapse(&self, why: &str) {
+        if !self.lapsed.swap(true, Ordering::AcqRel) {
+            tracing::info!(why, "partitions with replicas elsewhere take no publishes here");
+            self.on_session(true);
+        }
+    }
+
+    /// The session with the controller goes on.
+    pub(crate) fn renew_lease(&self) {
+        if self.lapsed.swap(false, Ordering::AcqRel) {
+            tracing::info!("the controller knows this broker: partitions led here take publishes");
+            self.on_session(false);
+        }
+    }
+
+    /// Whether it gives the controller signs of life.
+    pub(crate) fn gives_signs_of_life(&self) -> bool {
+        !self.leaving.load(Ordering::Acquire) && self.expulsion.borrow().is_none()
+    }
+
+    /// Notes that the cluster has no place for this server.
+    pub(crate) fn expel(&self, reason: String) {
+        self.expulsion.send_if_modified(|known| {
+            let is_news = known.is_none();
+            if is_news {
+                tracing::error!(reason, "this server must stop");
+                *known = Some(reason);
+            }
+            is_news
+        });
+    }
+
+    /// Waits until the cluster has no place for this server; why.
+    pub(crate) async fn expelled(&self) -> String {
+        let mut expulsion = self.expulsion.subscribe();
+        let known = expulsion.wait_for(Option::is_some).await.map(|reason| reason.clone());
+        known.ok().flatten().unwrap_or_default()
+    }
+
+    /// Tells the links who the other servers are, as far as this one knows.
+    pub(crate) fn tell_peers(&self) {
+        let peers: BTreeMap<BrokerId, String> = {
+            let state = self.metadata.state();
+            let others = state.nodes().iter().filter(|(_, node)| node.broker != self.id);
+            others.filter_map(|(_, node)| Some((node.broker.clone(), node.peer_address.clone()?))).collect()
+        };
+        self.peers.set_peers(&peers);
     }
 }
 
@@ -116,6 +190,11 @@ impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("id", &self.id).field("life", &self.life).finish_non_exhaustive()
     }
+}
+
+/// Who has which place in a partition.
+pub(crate) fn seats(agreed: &AgreedPartition) -> Seats {
+    Seats { leader: agreed.leader.clone(), in_sync: Arc::clone(&agreed.isr) }
 }
 
 fn attachment<'a>(stream: &'a LocalStream, subject: &'a Subject) -> Attachment<'a> {

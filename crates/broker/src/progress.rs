@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use liftbridge_metadata_raft::LogIndex;
 use parking_lot::Mutex;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 /// The follower is gone, so nothing is carried out any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,11 +14,18 @@ pub(crate) struct NoFollower;
 
 /// The waiting side. Clones are the same.
 #[derive(Clone, Debug)]
-pub(crate) struct Progress(Arc<Mutex<State>>);
+pub(crate) struct Progress {
+    state: Arc<Mutex<State>>,
+    /// For those who wait for whatever comes next.
+    news: watch::Receiver<LogIndex>,
+}
 
 /// The side that says how far things are. When it is dropped, whoever still waits hears [`NoFollower`].
 #[derive(Debug)]
-pub(crate) struct ProgressReporter(Arc<Mutex<State>>);
+pub(crate) struct ProgressReporter {
+    state: Arc<Mutex<State>>,
+    news: watch::Sender<LogIndex>,
+}
 
 #[derive(Debug)]
 struct State {
@@ -31,14 +38,26 @@ impl Progress {
     /// Both sides, with everything up to `done` carried out.
     pub(crate) fn starting_at(done: LogIndex) -> (ProgressReporter, Self) {
         let state = Arc::new(Mutex::new(State { done, waiting: Some(BTreeMap::new()) }));
-        (ProgressReporter(Arc::clone(&state)), Self(state))
+        let (sender, news) = watch::channel(done);
+        (ProgressReporter { state: Arc::clone(&state), news: sender }, Self { state, news })
+    }
+
+    /// Up to where everything is carried out.
+    pub(crate) fn done(&self) -> LogIndex {
+        self.state.lock().done
+    }
+
+    /// Waits until more is carried out than up to `index`; up to where then. `None` when the reporter is gone.
+    pub(crate) async fn beyond(&self, index: LogIndex) -> Option<LogIndex> {
+        let mut news = self.news.clone();
+        news.wait_for(|done| *done > index).await.ok().map(|done| *done)
     }
 
     /// Waits until what stands at `index` is carried out. Wakes nobody but the one who waits for it.
     pub(crate) async fn reached(&self, index: LogIndex) -> Result<(), NoFollower> {
         let (sender, receiver) = oneshot::channel();
         {
-            let mut state = self.0.lock();
+            let mut state = self.state.lock();
             if state.done >= index {
                 return Ok(());
             }
@@ -51,19 +70,22 @@ impl Progress {
 impl ProgressReporter {
     /// Everything up to `index` is carried out.
     pub(crate) fn report(&self, index: LogIndex) {
-        let mut state = self.0.lock();
+        let mut state = self.state.lock();
         state.done = index;
-        let Some(waiting) = state.waiting.as_mut() else { return };
-        while let Some(first) = waiting.first_entry().filter(|first| *first.key() <= index) {
+        while let Some(first) =
+            state.waiting.as_mut().and_then(|waiting| waiting.first_entry().filter(|first| *first.key() <= index))
+        {
             // Who stopped waiting is no error.
             let _ = first.remove().send(());
         }
+        drop(state);
+        self.news.send_replace(index);
     }
 }
 
 impl Drop for ProgressReporter {
     fn drop(&mut self) {
-        self.0.lock().waiting = None;
+        self.state.lock().waiting = None;
     }
 }
 

@@ -7,19 +7,23 @@ use std::time::Duration;
 use bytes::Bytes;
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft::{ProposeError, Rejection};
-use liftbridge_types::{AckPolicy, PartitionId, Subject};
+use liftbridge_types::{AckPolicy, Message, PartitionId, Subject};
+use tokio::time::Instant;
 
 use crate::agreement::unavailable;
 use crate::broker::Broker;
 use crate::errors::{MetadataUnavailable, PublishError};
-use crate::partition::{Handover, Proposal};
+use crate::partition::{Handover, Partition, Proposal};
 use crate::publish_reply::PublishReply;
 use crate::requests::{Publish, PublishToSubject};
-use crate::streams_here::{LocalPartition, LocalStream, Whereabouts};
+use crate::streams_here::{LocalPartition, LocalStream};
 
 /// What a message published to a subject expects on streams with optimistic concurrency control: the API carries no offset
 /// for it and 0 is what a missing number reads as (behaviour spec 2.10 and 2.17).
 const EXPECTED_OFFSET_OF_SUBJECT: i64 = 0;
+
+/// How long a message waits for this server to hear what the one that handed it over knows.
+const CATCHING_UP_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The longest anybody is kept waiting for an answer that nobody will give, whatever patience a client claims to have.
 const PATIENCE_MAX: Duration = Duration::from_hours(1);
@@ -29,24 +33,57 @@ impl Broker {
     /// reached; what becomes of the message goes to `reply`, refusals included.
     pub async fn publish(&self, request: Authorized<Publish>, reply: PublishReply) {
         let request = request.into_request();
-        let Target { partition, .. } = match self.open_target(&request).await {
+        let target = match self.target(&request) {
             Ok(target) => target,
             Err(refusal) => return reply.answer(Err(refusal)),
         };
-        let Publish { message, ack_policy, expected_offset, .. } = request;
+        match target.partition.leading_replica() {
+            Some(_) => self.publish_to(target, request, reply).await,
+            None => self.forward(&target, request, reply),
+        }
+    }
+
+    /// The same for a message that another server hands over: it goes no further than here. That server may have heard of
+    /// the stream, or of who leads it, before this one has.
+    pub(crate) async fn publish_here(&self, request: Publish, reply: PublishReply) {
+        let mut carried_out = self.node.agreement.carried_out();
+        let end = Instant::now() + CATCHING_UP_PATIENCE;
+        loop {
+            let refusal = match self.target(&request) {
+                Ok(target) if target.partition.leading_replica().is_some() => {
+                    return self.publish_to(target, request, reply).await;
+                }
+                Ok(_) => PublishError::NotLeader,
+                Err(refusal @ PublishError::StreamNotFound { .. }) => refusal,
+                Err(refusal) => return reply.answer(Err(refusal)),
+            };
+            let next = self.node.agreement.carried_out_after(carried_out);
+            match tokio::time::timeout_at(end, next).await {
+                Ok(Some(index)) => carried_out = index,
+                Ok(None) | Err(_) => return reply.answer(Err(refusal)),
+            }
+        }
+    }
+
+    /// Hands a message to whoever leads its partition.
+    fn forward(&self, target: &Target, request: Publish, reply: PublishReply) {
+        match target.admits(&request).map(|()| target.partition.leader()) {
+            Ok(Some(leader)) => self.node.peers.publish(&leader, request, reply),
+            Ok(None) => reply.answer(Err(PublishError::NotLeader)),
+            Err(refusal) => reply.answer(Err(refusal)),
+        }
+    }
+
+    async fn publish_to(&self, target: Target, request: Publish, reply: PublishReply) {
+        let replica = match self.open_replica(&target, &request).await {
+            Ok(replica) => replica,
+            Err(refusal) => return reply.answer(Err(refusal)),
+        };
         // A publisher that leaves here has handed nothing over; its reply says `Closed`.
-        let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-        let handover = partition.handle.publish(Proposal {
-            message,
-            arrived_on: None,
-            reply_subject: Bytes::new(),
-            ack_policy,
-            expected_offset,
-            reply,
-            permit,
-        });
+        let permit = self.node.host.admission().acquire(request.message.payload_bytes()).await;
+        let handover = replica.publish(Proposal::new(request, reply, permit));
         if handover == Handover::Held {
-            self.resume_for_held(partition).await;
+            self.resume_for_held(target.partition).await;
         }
     }
 
@@ -73,8 +110,12 @@ impl Broker {
         }
         let mut holding = Vec::new();
         for (partition, reply) in partitions.iter().zip(reply.first_of(partitions.len())) {
+            let Some(replica) = partition.leading_replica() else {
+                self.forward_from_subject(partition, message.clone(), ack_policy, reply);
+                continue;
+            };
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-            let handover = partition.handle.publish(Proposal {
+            let handover = replica.publish(Proposal {
                 message: message.clone(),
                 arrived_on: (*partition.subject() != subject).then(|| subject.clone()),
                 reply_subject: Bytes::new(),
@@ -92,15 +133,30 @@ impl Broker {
         }
     }
 
-    /// The partition that is meant, resumed if it is paused, or why the message is refused.
-    async fn open_target(&self, request: &Publish) -> Result<Target, PublishError> {
-        let target = self.target(request)?;
+    /// Hands a message that was published to a subject to whoever leads one of the partitions it reaches.
+    fn forward_from_subject(
+        &self,
+        partition: &LocalPartition,
+        message: Message,
+        ack_policy: AckPolicy,
+        reply: PublishReply,
+    ) {
+        let Some(leader) = partition.leader() else { return reply.answer(Err(PublishError::NotLeader)) };
+        let (stream, number) = (Arc::from(partition.route().stream.as_str()), partition.route().partition.to_wire());
+        let expected_offset = EXPECTED_OFFSET_OF_SUBJECT;
+        let request = Publish { stream, partition: number, message, ack_policy, expected_offset };
+        self.node.peers.publish(&leader, request, reply);
+    }
+
+    /// The replica here that the message is for, resumed if it is paused, or why the message is refused.
+    async fn open_replica(&self, target: &Target, request: &Publish) -> Result<Arc<Partition>, PublishError> {
         target.admits(request)?;
-        if target.partition.handle.is_paused() {
+        let replica = target.partition.leading_replica().ok_or(PublishError::NotLeader)?;
+        if replica.is_paused() {
             let resumed = self.resume(&target.stream, target.id).await;
             resumed.map_err(|error| resume_refused(error, &target.stream, request.partition))?;
         }
-        Ok(target)
+        Ok(Arc::clone(replica))
     }
 
     /// The partition that is meant, whatever its state.
@@ -116,11 +172,7 @@ impl Broker {
         let stream = self.node.streams.get(name).ok_or_else(not_found)?;
         let no_partition = PublishError::PartitionNotFound { partition: *number };
         let Some(id) = PartitionId::from_wire(*number) else { return Err(no_partition) };
-        let partition = match stream.partition(id) {
-            Whereabouts::Here(partition) => Arc::clone(partition),
-            Whereabouts::Elsewhere => return Err(PublishError::NotLeader),
-            Whereabouts::Nowhere => return Err(no_partition),
-        };
+        let partition = Arc::clone(stream.partition(id).ok_or(no_partition)?);
         Ok(Target { stream, id, partition })
     }
 
@@ -129,8 +181,10 @@ impl Broker {
         let broker = self.clone();
         // A task, because the message was handed over: it is stored or refused even if its publisher leaves here.
         let resuming = tokio::spawn(async move {
-            if let Err(refusal) = broker.resume_again(&partition).await {
-                partition.handle.refuse_held(&refusal);
+            if let Err(refusal) = broker.resume_again(&partition).await
+                && let Some(replica) = partition.replica()
+            {
+                replica.refuse_held(&refusal);
             }
         });
         // It fails only with the runtime it runs on, and then nobody waits for an answer.
@@ -138,9 +192,9 @@ impl Broker {
     }
 
     async fn resume_again(&self, partition: &Arc<LocalPartition>) -> Result<(), PublishError> {
-        let route = partition.handle.route();
+        let route = partition.route();
         let stream = self.node.streams.get(route.stream.as_str());
-        let is_its_own = |stream: &Arc<LocalStream>| stream.here_at(route.partition) == Some(partition);
+        let is_its_own = |stream: &Arc<LocalStream>| stream.partition(route.partition) == Some(partition);
         match stream.filter(is_its_own) {
             Some(stream) => {
                 let resumed = self.resume(&stream, route.partition).await;

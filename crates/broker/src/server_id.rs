@@ -3,25 +3,27 @@
 //! The file `server-id` in the root of the volume is one line of text. It is written once, before anything else, and wins
 //! over whatever is configured later: replicas are known by the id, so a renamed server would not find its own data.
 
-use std::io::{self, IoSlice};
+use std::io;
 
-use liftbridge_commitlog::{Storage, Volume};
-use liftbridge_types::{BrokerId, NAME_BYTES_MAX};
+use liftbridge_commitlog::Volume;
+use liftbridge_types::BrokerId;
 
 use crate::config::StartError;
+use crate::one_line_file::{self, Line};
 
 const FILE: &str = "server-id";
-const UNFINISHED: &str = "server-id.unfinished";
 
 /// The id this volume has; `configured` becomes it when it has none.
 pub(crate) fn load_or_create(volume: &dyn Volume, configured: &BrokerId) -> Result<BrokerId, StartError> {
-    let root = volume.directory("");
-    let stored = read(&*root).map_err(|error| unusable("read", &error))?;
-    let Some(text) = stored else {
-        create(&*root, configured).map_err(|error| unusable("write", &error))?;
-        return Ok(configured.clone());
+    let id = match one_line_file::read(volume, FILE).map_err(|error| unusable("read", &error))? {
+        Line::Missing => {
+            let created = one_line_file::create(volume, FILE, configured.as_str());
+            created.map_err(|error| unusable("write", &error))?;
+            return Ok(configured.clone());
+        }
+        Line::Whole(line) => BrokerId::new(&line).ok(),
+        Line::Damaged => None,
     };
-    let id = text.strip_suffix('\n').and_then(|line| BrokerId::new(line).ok());
     id.ok_or_else(|| StartError::Storage {
         reason: format!(
             "the file `{FILE}` is damaged: it must hold the id this server had before, one line of text without blanks; \
@@ -30,39 +32,16 @@ pub(crate) fn load_or_create(volume: &dyn Volume, configured: &BrokerId) -> Resu
     })
 }
 
-fn read(root: &dyn Storage) -> io::Result<Option<String>> {
-    let file = match root.open(FILE) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // An id with its line end; a longer file is cut, and then has no line end or no legal id.
-    let mut bytes = vec![0; NAME_BYTES_MAX + 1];
-    let read = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(read);
-    Ok(Some(String::from_utf8(bytes).unwrap_or_default()))
-}
-
-fn create(root: &dyn Storage, id: &BrokerId) -> io::Result<()> {
-    match root.remove(UNFINISHED) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let file = root.create(UNFINISHED)?;
-    let line = format!("{id}\n");
-    file.append(0, &mut [IoSlice::new(line.as_bytes())])?;
-    file.sync()?;
-    root.rename(UNFINISHED, FILE)?;
-    root.sync_directory()
-}
-
 fn unusable(operation: &str, error: &io::Error) -> StartError {
     StartError::Storage { reason: format!("cannot {operation} the file `{FILE}`: {error}") }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::io::IoSlice;
+
     use liftbridge_commitlog::MemoryVolume;
+    use liftbridge_types::NAME_BYTES_MAX;
 
     use super::*;
 
@@ -105,7 +84,7 @@ mod tests {
     #[test]
     fn what_an_interrupted_first_start_left_is_no_obstacle() {
         let volume = MemoryVolume::new();
-        volume.directory("").create(UNFINISHED).unwrap();
+        volume.directory("").create("server-id.unfinished").unwrap();
         assert_eq!(load_or_create(&volume, &id("a")).unwrap(), id("a"));
     }
 }

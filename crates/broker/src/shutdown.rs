@@ -1,15 +1,21 @@
 //! Stopping. Owns the order in which a node's parts end; never what they do before.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::Builder;
 use std::time::Duration;
 
+use liftbridge_metadata_raft::{BrokerLife, Command, Part};
 use tokio::sync::{oneshot, watch};
 
 use crate::broker::Broker;
+use crate::clean_stop;
 use crate::node::Node;
 use crate::partition::Completion;
 use crate::requests::Shutdown;
+
+/// How long the others get to take over before this server goes.
+const HANDOVER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// How long threads get to leave the storage once nothing is finished any more. One that is stuck there cannot be ended.
 const CUT_OFF_PATIENCE: Duration = Duration::from_secs(2);
@@ -80,6 +86,9 @@ impl Broker {
             Shutdown::Fast => (Phase::Hurrying, Duration::ZERO),
         };
         let stopped = self.node.life.reached(Phase::Stopped);
+        if phase == Phase::Finishing && self.node.life.is_running() {
+            hand_over(&self.node).await;
+        }
         if self.node.life.advance(phase) {
             // A task of its own, so that it is finished even if the caller stops waiting.
             tokio::spawn(stop(Arc::clone(&self.node), patience));
@@ -110,6 +119,9 @@ async fn finish(node: &Arc<Node>) {
     on_a_thread(node, |node| {
         node.metadata.close();
         node.host.stop(true);
+        if let Err(error) = clean_stop::end(&*node.volume) {
+            tracing::warn!(%error, "that everything was closed was not noted: the next start takes it for a crash");
+        }
     })
     .await;
 }
@@ -139,10 +151,31 @@ async fn on_a_thread(node: &Arc<Node>, ends: impl FnOnce(&Node) + Send + 'static
     let _ = ended.await;
 }
 
+/// Has others lead what this broker leads, and another server be the controller, while everything here still answers: what is
+/// published through this server goes to whoever leads by then. Whoever is alone has nobody to ask; whoever gets no answer is
+/// fenced when nothing is heard of it.
+async fn hand_over(node: &Arc<Node>) {
+    if node.standing.borrow().alone || node.leaving.swap(true, Ordering::AcqRel) {
+        return;
+    }
+    let life = BrokerLife { id: node.id.clone(), incarnation: node.incarnation() };
+    let handed_over = tokio::time::timeout(HANDOVER_PATIENCE, async {
+        if let Err(error) = node.agreement.reach(Command::FenceBroker(life)).await {
+            tracing::warn!(%error, "the others were not told that this server stops");
+        }
+        node.metadata.resign();
+        // An error means that the metadata is gone, and its part with it.
+        let _ = node.standing.clone().wait_for(|standing| standing.part != Part::Controller).await;
+    });
+    if handed_over.await.is_err() {
+        tracing::warn!("nobody took over in time: the others will notice that this server is gone");
+    }
+}
+
 async fn finish_partitions(node: &Node) {
     let streams = node.streams.all();
     let ends: Vec<Completion> =
-        streams.iter().flat_map(|stream| stream.here()).map(|partition| partition.handle.shutdown()).collect();
+        streams.iter().flat_map(|stream| stream.replicas()).map(|replica| replica.shutdown()).collect();
     for end in ends {
         end.await;
     }

@@ -1,40 +1,56 @@
 //! From a volume to a running node. Owns the order of starting; never what happens afterwards.
 //!
-//! 1. The server's id, which everything else is kept under.
-//! 2. The metadata, founded if there is none; refused when streams lie on the volume that it knows nothing of.
+//! 1. The server's id, which everything else is kept under, and that of its data directory.
+//! 2. The metadata: what is there, or a membership in a cluster that lets this server in, or a new cluster. Refused when
+//!    streams lie on the volume that it would know nothing of.
 //! 3. What deletions left, which must go before their names can be used again.
-//! 4. The partitions led here.
-//! 5. The follower of what is agreed on from here on.
-//! 6. The registration, which ends every earlier life of this broker; when it is carried out the broker is ready.
+//! 4. The registration, which ends every earlier life of this broker. With peers it may take as long as they take to agree.
+//! 5. The partitions this broker keeps, as agreed on at one index.
+//! 6. The follower of what is agreed on from there on; signs of life.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use liftbridge_metadata_raft::{
-    Applied, Command, DeletedStream, Metadata, MetadataOptions, PROPOSALS_WAITING_MAX, Ports, Recovery, RegisterBroker,
-    Stream,
+    Applied, Command, DeletedStream, DirectoryId, FEATURE_LEVEL, LogIndex, Member, Metadata, MetadataOptions,
+    NoteJoinedError, PROPOSALS_WAITING_MAX, Part, Ports, Presence, ProposeError, RaftId, Recovery, RegisterBroker,
+    Standing, Stream, Unavailable, metadata_presence, note_joined,
 };
-use liftbridge_types::BrokerId;
-use tokio::sync::mpsc;
+use liftbridge_types::{BrokerId, BrokerIncarnation};
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
 use crate::agreement::Agreement;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, StartError};
-use crate::directories;
 use crate::follow_metadata::Follower;
+use crate::heartbeats::give_signs_of_life;
+use crate::inbox::Inbox;
+use crate::join_cluster::{Membership, join_cluster};
 use crate::node::Node;
 use crate::partition::PartitionHost;
 use crate::progress::Progress;
-use crate::server_id;
 use crate::shutdown::Life;
 use crate::streams_here::StreamsHere;
 use crate::subjects::Subjects;
+use crate::wishes::carry_out_wishes;
+use crate::{clean_stop, directories, directory_id, server_id};
 
-/// What lies on the volume, opened.
-struct Opened {
+/// Who this server is, and what its volume holds.
+#[derive(Clone, Debug)]
+struct Identity {
     id: BrokerId,
+    directory: DirectoryId,
+    presence: Presence,
+    had_streams: bool,
+    kept_log: bool,
+}
+
+/// The metadata, opened.
+struct Opened {
     metadata: Metadata,
     recovery: Recovery,
     /// Deleted streams whose files are still there.
@@ -43,50 +59,115 @@ struct Opened {
 
 /// Starts a node.
 pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> Result<Arc<Node>, StartError> {
+    let identity = on_a_thread(&config, identify).await?;
+    let membership = maybe_join(&config, &identity).await?;
     let (deliver, applied) = mpsc::channel(PROPOSALS_WAITING_MAX);
-    let for_opening = config.clone();
-    let opened = tokio::task::spawn_blocking(move || open_volume(&for_opening, deliver)).await;
-    let opened = opened.map_err(|error| StartError::Metadata { reason: error.to_string() })??;
-    let Opened { id, metadata, recovery, unremoved } = opened;
+    let (stand, standing) = watch::channel(Standing { part: Part::Member, controller: None, alone: true });
+    let for_opening = identity.clone();
+    let opened = on_a_thread(&config, move |config| open_metadata(config, &for_opening, deliver, stand)).await?;
+    let Opened { metadata, recovery, unremoved } = opened;
     let (carried_out, progress) = Progress::starting_at(recovery.index);
+    let peers = Arc::clone(&config.cluster.peers);
     let node = Arc::new(Node {
-        id: id.clone(),
+        id: identity.id.clone(),
         volume: Arc::clone(&config.volume),
         stream_defaults: config.stream_defaults.clone(),
         host: PartitionHost::start(&config, Arc::clone(&clock)),
         clock,
-        agreement: Agreement::new(metadata.clone(), progress),
+        agreement: Agreement::new(metadata.clone(), Arc::clone(&peers), standing.clone(), progress),
         metadata,
+        peers,
+        standing,
         streams: StreamsHere::default(),
         subjects: Subjects::new(),
         life: Life::default(),
+        incarnation: OnceLock::new(),
+        lapsed: AtomicBool::new(false),
+        leaving: AtomicBool::new(false),
+        expulsion: watch::Sender::new(None),
     });
-    open_streams(&node, config.log_workers).await?;
-    tokio::spawn(Follower::new(&node, applied, carried_out, unremoved).run());
-    let (host, port) = (config.advertised_host, config.advertised_port);
-    let registration = RegisterBroker { id, host, port, member: None };
-    let registered = node.agreement.reach(Command::RegisterBroker(registration)).await;
-    registered.map_err(|error| StartError::Metadata { reason: error.to_string() })?;
+    meet_peers(&node, &config, membership);
+    let mut follower = Follower::new(&node, applied, carried_out, unremoved);
+    let index = follower.catch_up_during(&node, register(&node, &config, &identity, recovery.raft_id)).await?;
+    follower.catch_up_to(&node, index).await;
+    node.incarnation.get_or_init(|| BrokerIncarnation::new(index.get()));
+    let opened_at = open_streams(&node, config.log_workers).await?;
+    follower.begin_after(&node, opened_at).await;
+    tokio::spawn(follower.run());
+    if let Some(wishes) = node.host.take_wishes() {
+        tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
+    }
+    tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout));
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
 }
 
-/// Steps 1 to 3. Blocks on file I/O.
-fn open_volume(config: &BrokerConfig, deliver: mpsc::Sender<Applied>) -> Result<Opened, StartError> {
+/// Step 1. Blocks on file I/O.
+fn identify(config: &BrokerConfig) -> Result<Identity, StartError> {
     let volume = &*config.volume;
     let had_streams = directories::any_stream(volume).map_err(unusable)?;
     let id = server_id::load_or_create(volume, &config.server_id)?;
+    let directory = directory_id::load_or_create(volume)?;
+    let presence = metadata_presence(volume).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
+    let kept_log = clean_stop::begin(volume, config.sync).map_err(unusable)?;
+    Ok(Identity { id, directory, presence, had_streams, kept_log })
+}
+
+/// Step 2 for a server that is to be one of several: it asks to be let in until it has been sent a state.
+async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option<Membership>, StartError> {
+    let Identity { id, directory, presence, had_streams, .. } = identity;
+    let cluster = &config.cluster;
+    cluster.peers.introduce(id, None);
+    let asks = match presence {
+        Presence::State => false,
+        Presence::Joined => true,
+        Presence::Nothing => !cluster.join.is_empty() && !cluster.founds,
+    };
+    if !asks {
+        return Ok(None);
+    }
+    if *presence == Presence::Nothing && *had_streams {
+        let reason = "there are streams of another cluster: join with an empty data directory".to_owned();
+        return Err(StartError::Storage { reason });
+    }
+    let membership = join_cluster(cluster, id, directory).await?;
+    let (raft_id, cluster_id) = (membership.raft_id, membership.cluster_id.clone());
+    if *presence == Presence::Nothing {
+        let noted = on_a_thread(config, move |config| Ok(note_joined(&*config.volume, raft_id, &cluster_id))).await?;
+        noted.map_err(|error: NoteJoinedError| StartError::Join { reason: error.to_string() })?;
+    }
+    tracing::info!(cluster = membership.cluster_id, raft_id = %membership.raft_id, "let into the cluster");
+    Ok(Some(membership))
+}
+
+/// Steps 2 and 3. Blocks on file I/O.
+fn open_metadata(
+    config: &BrokerConfig,
+    identity: &Identity,
+    deliver: mpsc::Sender<Applied>,
+    stand: watch::Sender<Standing>,
+) -> Result<Opened, StartError> {
+    let volume = &*config.volume;
     let options = MetadataOptions {
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,
-        may_found: !had_streams,
+        may_found: !identity.had_streams,
+        session_timeout: config.cluster.session_timeout,
+        voters_max: config.cluster.voters_max.unwrap_or(0),
+        unclean_elections: config.cluster.unclean_elections,
+        seed: rand::random(),
         ..MetadataOptions::new(format!("{:032x}", rand::random::<u128>()))
     };
-    // A receiver that has gone means that the broker has: then nothing is carried out any more.
-    let deliver = move |applied| drop(deliver.blocking_send(applied));
-    let (metadata, recovery) = Metadata::open(volume, &options, Ports::alone(deliver))
-        .map_err(|error| StartError::Metadata { reason: error.to_string() })?;
-    check_identity(&metadata, &id)?;
+    let peers = Arc::clone(&config.cluster.peers);
+    let ports = Ports {
+        // A receiver that has gone means that the broker has: then nothing is carried out any more.
+        deliver: Box::new(move |applied| drop(deliver.blocking_send(applied))),
+        send: Box::new(move |to, message| peers.send_metadata(to, message.into())),
+        stand: Box::new(move |standing| drop(stand.send_replace(standing.clone()))),
+    };
+    let (metadata, recovery) =
+        Metadata::open(volume, &options, ports).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
+    check_identity(&metadata, &identity.id, recovery.raft_id)?;
     if let Err(error) = directories::remove_leftovers(volume) {
         tracing::warn!(%error, "what interrupted deletions left was not removed; the next start tries again");
     }
@@ -94,25 +175,81 @@ fn open_volume(config: &BrokerConfig, deliver: mpsc::Sender<Applied>) -> Result<
     if unremoved.is_empty() {
         metadata.carried_out(recovery.index);
     }
-    Ok(Opened { id, metadata, recovery, unremoved })
+    Ok(Opened { metadata, recovery, unremoved })
 }
 
-/// A server under another id than its data was written under would lead none of its partitions.
-fn check_identity(metadata: &Metadata, id: &BrokerId) -> Result<(), StartError> {
+/// A server under another id than its data was written under would find none of its partitions.
+fn check_identity(metadata: &Metadata, id: &BrokerId, raft_id: RaftId) -> Result<(), StartError> {
     let state = metadata.state();
-    if state.brokers().count() == 0 || state.brokers().get(id).is_some() {
+    let known: Vec<&str> = match state.nodes().get(raft_id) {
+        Some(node) => vec![node.broker.as_str()],
+        // One that was sent nothing yet, or was removed, or whose metadata knows of no others.
+        None if raft_id != RaftId::FOUNDER => return Ok(()),
+        None => state.brokers().iter().map(|(known, _)| known.as_str()).collect(),
+    };
+    if known.is_empty() || known.contains(&id.as_str()) {
         return Ok(());
     }
-    let known: Vec<&str> = state.brokers().iter().map(|(known, _)| known.as_str()).collect();
     let known = known.join("`, `");
     let reason =
         format!("this server is called `{id}`, but the data belongs to `{known}`: write that id into `server-id`");
     Err(StartError::Storage { reason })
 }
 
-/// Opens the partitions led here, several streams at a time.
-async fn open_streams(node: &Arc<Node>, threads_max: usize) -> Result<(), StartError> {
-    let streams: Vec<Arc<Stream>> = node.metadata.state().streams().iter().cloned().collect();
+/// Lets the other servers talk to this one, and this one to those it knows of.
+fn meet_peers(node: &Arc<Node>, config: &BrokerConfig, membership: Option<Membership>) {
+    let cluster_id = node.metadata.state().cluster_id().to_owned();
+    node.peers.introduce(&node.id, Some(&cluster_id));
+    let knows_any = node.metadata.state().nodes().iter().len() > 0;
+    match membership {
+        Some(Membership { peers, .. }) if !knows_any => {
+            let peers: BTreeMap<BrokerId, String> = peers.into_iter().filter(|(peer, _)| *peer != node.id).collect();
+            node.peers.set_peers(&peers);
+        }
+        _ => node.tell_peers(),
+    }
+    node.peers.open(Inbox::new(node, config.cluster.namespace.clone()));
+}
+
+/// Step 4. Whoever has peers waits for them, however long they take.
+async fn register(
+    node: &Node,
+    config: &BrokerConfig,
+    identity: &Identity,
+    raft_id: RaftId,
+) -> Result<LogIndex, StartError> {
+    let registration = RegisterBroker {
+        id: node.id.clone(),
+        host: config.advertised_host.clone(),
+        port: config.advertised_port,
+        member: Some(Member {
+            raft_id,
+            directory: identity.directory.clone(),
+            peer_address: config.cluster.peer_address.clone(),
+            rack: config.cluster.rack.clone(),
+            feature_level: FEATURE_LEVEL,
+            kept_log: identity.kept_log,
+        }),
+    };
+    loop {
+        let refused = match node.agreement.agree(Command::RegisterBroker(registration.clone())).await {
+            Ok(index) => return Ok(index),
+            Err(refused) => refused,
+        };
+        let passes = matches!(
+            refused,
+            ProposeError::Unavailable(Unavailable::NotController { .. } | Unavailable::LeadershipLost)
+        );
+        if !passes || node.standing.borrow().alone {
+            return Err(StartError::Metadata { reason: refused.to_string() });
+        }
+        tracing::info!(reason = %refused, "not registered yet: waiting for the other servers of the cluster");
+    }
+}
+
+/// Opens the partitions kept here, several streams at a time; as of which index.
+async fn open_streams(node: &Arc<Node>, threads_max: usize) -> Result<LogIndex, StartError> {
+    let (index, streams): (LogIndex, Vec<Arc<Stream>>) = node.metadata.streams();
     let threads =
         std::thread::available_parallelism().map_or(1, NonZero::get).saturating_mul(2).min(threads_max).max(1);
     let share = streams.len().div_ceil(threads).max(1);
@@ -125,7 +262,17 @@ async fn open_streams(node: &Arc<Node>, threads_max: usize) -> Result<(), StartE
         opened
             .map_err(|error| StartError::Storage { reason: format!("opening partitions did not finish: {error}") })?;
     }
-    Ok(())
+    Ok(index)
+}
+
+/// Does what blocks.
+async fn on_a_thread<T: Send + 'static>(
+    config: &BrokerConfig,
+    work: impl FnOnce(&BrokerConfig) -> Result<T, StartError> + Send + 'static,
+) -> Result<T, StartError> {
+    let config = config.clone();
+    let done = tokio::task::spawn_blocking(move || work(&config)).await;
+    done.map_err(|error| StartError::Metadata { reason: error.to_string() })?
 }
 
 fn unusable(error: io::Error) -> StartError {

@@ -89,7 +89,7 @@ impl Broker {
     pub(crate) async fn resume(&self, stream: &LocalStream, partition: PartitionId) -> Result<(), ProposeError> {
         // Cancel safe: whoever stops waiting lets the next one look for itself.
         let _resuming = stream.resuming.lock().await;
-        if stream.here_at(partition).is_none_or(|partition| !partition.handle.is_pausing()) {
+        if stream.partition(partition).is_none_or(|partition| !partition.is_pausing()) {
             return Ok(());
         }
         let (name, at) = (stream.name.clone(), self.node.clock.now());

@@ -8,7 +8,6 @@ use crate::agreement::unavailable;
 use crate::broker::Broker;
 use crate::errors::{MetadataUnavailable, SubscribeError};
 use crate::requests::Subscribe;
-use crate::streams_here::Whereabouts;
 use crate::subscription::Subscription;
 
 impl Broker {
@@ -17,25 +16,23 @@ impl Broker {
     /// # Errors
     /// See [`SubscribeError`].
     pub async fn subscribe(&self, request: Authorized<Subscribe>) -> Result<Subscription, SubscribeError> {
-        let Subscribe { stream, partition, start, stop, reverse, resume, read_isr_replica: _ } = request.into_request();
+        let Subscribe { stream, partition, start, stop, reverse, resume, read_isr_replica } = request.into_request();
         if !self.node.life.is_running() {
             return Err(SubscribeError::ShuttingDown);
         }
         let stream = self.node.streams.get(&stream).ok_or(SubscribeError::NotFound)?;
         let id = PartitionId::from_wire(partition).ok_or(SubscribeError::NotFound)?;
-        let partition = match stream.partition(id) {
-            Whereabouts::Here(partition) => partition,
-            // Only leaders have a copy so far, so asking for any in-sync replica makes no difference.
-            Whereabouts::Elsewhere => return Err(SubscribeError::NotLeader),
-            Whereabouts::Nowhere => return Err(SubscribeError::NotFound),
-        };
-        if partition.handle.is_pausing() {
+        let partition = stream.partition(id).ok_or(SubscribeError::NotFound)?;
+        let leading = partition.leading_replica();
+        let replica = leading.or_else(|| partition.in_sync_replica().filter(|_| read_isr_replica));
+        let replica = replica.ok_or(SubscribeError::NotLeader)?;
+        if replica.is_pausing() {
             if !resume {
                 return Err(SubscribeError::Paused);
             }
             self.resume(&stream, id).await.map_err(resume_refused)?;
         }
-        partition.handle.subscribe(start, stop, reverse).await
+        replica.subscribe(start, stop, reverse).await
     }
 }
 

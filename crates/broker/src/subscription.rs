@@ -14,7 +14,9 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
 use crate::errors::SubscriptionEnd;
-use crate::partition::{Chunk, Partition, READ_BYTES_MODEST, READ_BYTES_TARGET, ReadRange, Step, record_bytes};
+use crate::partition::{
+    Chunk, Partition, PeerEvent, READ_BYTES_MODEST, READ_BYTES_TARGET, ReadRange, Step, record_bytes,
+};
 use crate::requests::{Delivery, PartitionRoute};
 
 /// A running subscription; dropping it leaves nothing behind.
@@ -249,6 +251,9 @@ impl Subscription {
             }
             ReadError::Damaged { offsets, file, file_position } => {
                 self.partition.host().metrics().damaged_reads.increment(1);
+                if self.partition.is_replicated() {
+                    self.partition.hear(PeerEvent::Damage { offsets: offsets.clone() });
+                }
                 tracing::error!(%stream, %partition, start = %offsets.start, end = %offsets.end, file, file_position,
                     "stored messages are damaged");
                 SubscriptionEnd::DataLoss {

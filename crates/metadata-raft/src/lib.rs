@@ -5,6 +5,7 @@
 //! carries nothing out: what a decision changed is handed on as [`ClusterEvent`]s.
 
 mod admission;
+mod agreed_state;
 mod apply;
 mod balance;
 mod call_reply;
@@ -54,7 +55,7 @@ pub use node_id::{DirectoryId, RaftId};
 pub use placement::Load;
 pub use proposal::{ProposalOutcome, ProposalReply, ProposeError, Unavailable};
 pub use raft_log::RaftLogError;
-pub use raft_node::Ports;
+pub use raft_node::{Ports, SendMessage};
 pub use raft_storage::OpenMetadataError;
 pub use rejection::Rejection;
 pub use sessions::{Heartbeat, HeartbeatAnswer};

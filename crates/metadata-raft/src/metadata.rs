@@ -16,6 +16,7 @@ use liftbridge_types::BrokerId;
 use parking_lot::{Mutex, RwLock};
 
 use crate::admission::Join;
+use crate::agreed_state::AgreedState;
 use crate::call_reply::{CallReply, JoinAnswer};
 use crate::cluster_event::{Applied, ClusterEvent, DeletedStream};
 use crate::cluster_state::ClusterState;
@@ -28,6 +29,7 @@ use crate::proposal::{ProposalReply, Unavailable};
 use crate::raft_node::{NodeFailure, NodeOptions, Ports, RaftNode};
 use crate::raft_storage::{OpenMetadataError, OpenedStorage, RaftStorage};
 use crate::sessions::{Heartbeat, HeartbeatAnswer};
+use crate::state::Stream;
 
 /// Commands that may wait to be stored. A proposal beyond them is refused as [`Unavailable::Busy`].
 pub const PROPOSALS_WAITING_MAX: usize = 1024;
@@ -108,7 +110,7 @@ pub struct Metadata {
 }
 
 struct Shared {
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
     carried_out: AtomicU64,
     /// Whether the thread has a [`Request::CarriedOut`] it has not taken in yet; one is enough.
     nudged: AtomicBool,
@@ -141,7 +143,7 @@ impl Metadata {
         let OpenedStorage { storage, state, founded } =
             RaftStorage::open(volume, options.snapshot_retain, options.may_found.then_some(&options.new_cluster_id))?;
         let (carried_out, raft_id) = (storage.snapshot_index(), storage.raft_id());
-        let state = Arc::new(RwLock::new(state));
+        let state = Arc::new(AgreedState::new(state, carried_out));
         let (node, deleted) = replay(storage, &state, options.of_node(), ports)?;
         let recovery = Recovery { founded, raft_id, index: node.applied(), deleted };
         let shared = Arc::new(Shared {
@@ -163,6 +165,11 @@ impl Metadata {
     /// What is agreed on at this moment. Nothing is applied while the answer is held: look, and let go.
     pub fn state(&self) -> impl Deref<Target = ClusterState> + '_ {
         self.shared.state.read()
+    }
+
+    /// The streams that are agreed on at this moment, and the last entry that made them what they are.
+    pub fn streams(&self) -> (LogIndex, Vec<Arc<Stream>>) {
+        self.shared.state.look(|state| state.streams().iter().cloned().collect())
     }
 
     /// Proposes a command; never blocks. Those proposed together are stored together.
@@ -243,7 +250,7 @@ impl fmt::Debug for Metadata {
 /// Starts the node, which applies what its log holds, and notes what must go because of that.
 pub(crate) fn replay(
     storage: RaftStorage,
-    state: &Arc<RwLock<ClusterState>>,
+    state: &Arc<AgreedState>,
     options: NodeOptions,
     ports: Ports,
 ) -> Result<(RaftNode, Vec<DeletedStream>), OpenMetadataError> {

@@ -16,13 +16,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use liftbridge_types::BrokerId;
-use parking_lot::RwLock;
 use raft::eraftpb::ConfState;
 use raft::{Config, RawNode, Ready, StateRole};
 use thiserror::Error;
 
+use crate::agreed_state::AgreedState;
 use crate::cluster_event::Applied;
-use crate::cluster_state::ClusterState;
 use crate::codec::DecodeError;
 use crate::controller::{Controller, ControllerOptions};
 use crate::log_index::LogIndex;
@@ -64,12 +63,15 @@ pub(crate) enum NodeFailure {
     Raft(#[from] raft::Error),
 }
 
+/// Takes a message for another server; it may be lost.
+pub type SendMessage = Box<dyn FnMut(&BrokerId, Vec<u8>) + Send>;
+
 /// Where what happens goes. Everything is called on raft's thread, and while it blocks nothing is agreed on.
 pub struct Ports {
     /// Takes what was applied, in order.
     pub deliver: Box<dyn FnMut(Applied) + Send>,
     /// Takes a message for another server; it may be lost.
-    pub send: Box<dyn FnMut(&BrokerId, Vec<u8>) + Send>,
+    pub send: SendMessage,
     /// Takes this server's part each time it changes.
     pub stand: Box<dyn FnMut(&Standing) + Send>,
 }
@@ -126,7 +128,7 @@ struct DueSnapshot {
 ///   election with fewer voters than it has acted with.
 pub(crate) struct RaftNode {
     raw: RawNode<RaftStorage>,
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
     options: NodeOptions,
     ports: Ports,
     applied: LogIndex,
@@ -159,7 +161,7 @@ impl RaftNode {
     /// be committed; the only voter of its group leads, too, and then that is everything the log holds.
     pub(crate) fn start(
         storage: RaftStorage,
-        state: Arc<RwLock<ClusterState>>,
+        state: Arc<AgreedState>,
         options: NodeOptions,
         ports: Ports,
     ) -> Result<Self, OpenMetadataError> {

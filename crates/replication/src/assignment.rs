@@ -64,6 +64,10 @@ impl Assignment {
     /// could tell B's x from A's y: same epoch, same offset. A waits; the cluster hears of its new life, and whoever leads next
     /// has another epoch. A sole replica has nobody to differ from.
     pub fn role_of(&self, me: &BrokerLife) -> Role {
+        if !self.replicas.iter().any(|life| life.id == me.id) {
+            // Others keep it from now on.
+            return Role::Waiting;
+        }
         match &self.leader {
             Some(leader) if *leader != me.id => Role::Follower { leader: leader.clone() },
             Some(_) if self.replicas.len() == 1 || self.leader_epoch.get() > me.incarnation.get() => Role::Leader,
@@ -138,6 +142,7 @@ mod tests {
         assert_eq!(of(3, None).role_of(&life("0", 6)), Role::Waiting);
         assert_eq!(of(1, None).role_of(&life("0", 6)), Role::Leader, "a sole replica has nobody to differ from");
         assert_eq!(of(3, None).role_of(&life("1", 9)), Role::Follower { leader: BrokerId::new("0").unwrap() });
+        assert_eq!(of(3, None).role_of(&life("3", 4)), Role::Waiting, "it does not keep the partition");
         assert_eq!(Assignment { leader: None, ..of(3, None) }.role_of(&life("1", 9)), Role::Waiting);
     }
 }

@@ -221,18 +221,18 @@ mod tests {
     }
 
     /// One log of an epoch history: in each of some epochs somebody appended to some earlier log, cut anywhere.
-    fn random_logs(random: &mut impl FnMut(u64) -> u64) -> Vec<Vec<u64>> {
+    fn random_logs(random: &mut impl FnMut(usize) -> usize) -> Vec<Vec<u64>> {
         let mut logs: Vec<Vec<u64>> = vec![Vec::new(); 3];
         for epoch in 1..7 {
-            let leader = random(3) as usize;
+            let leader = random(3);
             for _ in 0..random(4) {
                 logs[leader].push(epoch);
             }
-            let follower = random(3) as usize;
+            let follower = random(3);
             if follower != leader {
                 // It agrees with the leader, then copies some.
                 let common = logs[leader].iter().zip(&logs[follower]).take_while(|(a, b)| a == b).count();
-                let copied = common + random(1 + (logs[leader].len() - common) as u64) as usize;
+                let copied = common + random(1 + logs[leader].len() - common);
                 logs[follower] = logs[leader][..copied].to_vec();
             }
         }
@@ -249,11 +249,11 @@ mod tests {
     fn agreement_is_reached_and_keeps_the_whole_common_part() {
         for seed in 0..5000_u64 {
             let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
-            let mut random = |below: u64| {
+            let mut random = |below: usize| {
                 state ^= state << 13;
                 state ^= state >> 7;
                 state ^= state << 17;
-                (state >> 11) % below
+                usize::try_from((state >> 11) % below as u64).unwrap()
             };
             let logs = random_logs(&mut random);
             let (leader, mut follower) = (history_of(&logs[0]), history_of(&logs[1]));

@@ -159,7 +159,8 @@ impl FollowerProgress {
         match self.agreement {
             Agreement::Sought { retry_at, .. } => Some(retry_at),
             Agreement::Inside { .. } => {
-                let confirm_at = (!self.in_flight.is_empty()).then(|| self.confirmed_at.saturating_add(CONFIRM_TIMEOUT));
+                let confirm_at =
+                    (!self.in_flight.is_empty()).then(|| self.confirmed_at.saturating_add(CONFIRM_TIMEOUT));
                 [confirm_at, self.notice_at].into_iter().flatten().min()
             }
         }

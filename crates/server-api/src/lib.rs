@@ -21,8 +21,6 @@ mod tls;
 
 pub use listener::BindError;
 pub use metrics_page::{MetricsPage, RecorderInstalled};
-pub use peer::{
-    ClusterSecret, PeerConfig, PeerNetwork, PeerTls, PeerTlsFiles, SECRET_BYTES_MIN, ShortSecret,
-};
+pub use peer::{ClusterSecret, PeerConfig, PeerNetwork, PeerTls, PeerTlsFiles, SECRET_BYTES_MIN, ShortSecret};
 pub use server::{Server, ServerConfig};
 pub use tls::{ClientAuthorities, Tls, TlsError, TlsFiles};

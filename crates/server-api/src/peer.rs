@@ -11,6 +11,7 @@ mod forwarded;
 mod greeting;
 mod inbox;
 mod link;
+mod link_body;
 mod links;
 mod local;
 mod network;

@@ -66,7 +66,7 @@ impl Partition {
         epoch: LeaderEpoch,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let (log, report) = CommitLog::open(storage, options)?;
-        let leader = begin_to_lead(&log, log.checkpointed_high_watermark(), epoch);
+        let leader = leader(&log, log.checkpointed_high_watermark(), epoch);
         let trusts_writes = options.sync != liftbridge_commitlog::SyncPolicy::Commit;
         let builder = BatchBuilder::new();
         Ok((Self { log, leader, builder, waiting: BTreeMap::new(), published: 0, trusts_writes }, report))
@@ -124,7 +124,7 @@ impl Partition {
 
     /// Takes the lead anew, after a resignation.
     pub(super) fn lead(&mut self, epoch: LeaderEpoch) {
-        self.leader = begin_to_lead(&self.log, self.leader.high_watermark(), epoch);
+        self.leader = leader(&self.log, self.leader.high_watermark(), epoch);
     }
 
     /// Publishers that have no answer yet.
@@ -150,7 +150,7 @@ impl Partition {
                 }
                 Effect::AdvanceHighWatermark { end } => told.push(Told::Committed { end }),
                 Effect::Send { .. } | Effect::Push { .. } | Effect::Repair { .. } | Effect::ProposeInSync(_) => {
-                    unreachable!("a sole replica has nobody to tell")
+                    unreachable!("a sole replica has nobody to say anything to")
                 }
             }
         }
@@ -163,13 +163,9 @@ impl Partition {
 }
 
 /// The leader of a log that nobody else keeps.
-fn begin_to_lead(log: &CommitLog, high_watermark: Offset, epoch: LeaderEpoch) -> Leader {
-    let me = BrokerLife { id: BrokerId::new("sole").expect("a legal name"), incarnation: BrokerIncarnation::default() };
-    let assignment = Assignment::sole(me.id.clone(), epoch);
-    let state = LogState {
-        high_watermark,
-        durable_end: log.durable_end(),
-        history: History::new(log.leader_epochs(), log.log_start(), log.log_end()),
-    };
-    Leader::new(me, assignment, state, LeaderOptions::default(), Duration::ZERO)
+fn leader(log: &CommitLog, high_watermark: Offset, epoch: LeaderEpoch) -> Leader {
+    let me = BrokerLife { id: BrokerId::new("sole").expect("a legal name"), incarnation: BrokerIncarnation::new(1) };
+    let history = History::new(log.leader_epochs(), log.log_start(), log.log_end());
+    let state = LogState { high_watermark, durable_end: log.durable_end(), history };
+    Leader::new(me.clone(), Assignment::sole(me.id, epoch), state, LeaderOptions::default(), Duration::ZERO)
 }

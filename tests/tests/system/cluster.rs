@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use liftbridge_tests::api::{Client, Pipeline, connect, open, publish, read_committed, stream, subscribe, values, wire};
+use liftbridge_tests::api::{Client, Pipeline, connect, offsets, open, publish, read_committed, stream, values, wire};
 use liftbridge_tests::cluster::Cluster;
 use liftbridge_tests::server::{Options, within};
 
@@ -61,9 +61,10 @@ async fn what_was_acked_under_all_outlives_the_leader_which_comes_back_into_the_
     assert_kept(&values(&kept), &acked);
 
     cluster.member(&leader).restart().await;
-    cluster.until("the killed server back in sync", &survivor, STREAM, |partition| partition.isr.len() == 3).await;
+    cluster.until("the killed server back in sync", &leader, STREAM, |partition| partition.isr.len() == 3).await;
     let mut client = connect(cluster.member(&leader).running()).await;
-    let from_replica = wire::SubscribeRequest { read_isr_replica: true, ..subscribe(STREAM, 0) };
+    let last = kept.last().expect("messages were kept").offset;
+    let from_replica = wire::SubscribeRequest { read_isr_replica: true, ..offsets(STREAM, 0, 0, last) };
     let (copied, _end) = open(&mut client, from_replica).await.expect("a replica in sync serves").to_end().await;
     assert_eq!(copied, kept, "the same messages at the same offsets");
 }

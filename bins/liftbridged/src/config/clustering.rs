@@ -84,7 +84,9 @@ pub(crate) enum ClusteringError {
         "`clustering.raft.bootstrap.peers` has `{founder}` found the cluster: set `clustering.join` to its address, so that this server can join it"
     )]
     NobodyToJoin { founder: BrokerId },
-    #[error("`clustering.session.timeout` is {found:?}, it must be from {SESSION_TIMEOUT_MIN:?} to {SESSION_TIMEOUT_MAX:?}")]
+    #[error(
+        "`clustering.session.timeout` is {found:?}, it must be from {SESSION_TIMEOUT_MIN:?} to {SESSION_TIMEOUT_MAX:?}"
+    )]
     SessionTimeout { found: Duration },
 }
 

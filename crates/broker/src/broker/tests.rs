@@ -1,6 +1,8 @@
 //! The whole node over a volume in memory: what is asked of the handle and what comes of it.
 
+mod clustered;
 mod pausing;
+mod publisher;
 mod publishing;
 mod starting;
 mod stopping;

@@ -195,7 +195,14 @@ mod tests {
     }
 
     fn seen(state: RunState, readonly: bool, high_watermark: u64, log_end: u64) -> Seen {
-        Seen { state, readonly, leads: true, high_watermark: offset(high_watermark), log_end: offset(log_end), generation: 1 }
+        Seen {
+            state,
+            readonly,
+            leads: true,
+            high_watermark: offset(high_watermark),
+            log_end: offset(log_end),
+            generation: 1,
+        }
     }
 
     fn read(start: u64, end: u64) -> Step {

@@ -61,7 +61,9 @@ impl Partition {
                 PeerEvent::Damage { offsets } => {
                     // Only what is committed was ever whole; of the rest the leader speaks anyway.
                     if offsets.start < follower.high_watermark() && !open.damaged.contains(&offsets) {
-                        open.damaged.push(offsets);
+                        open.damaged.push(offsets.clone());
+                        follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
+                        self.carry_out_following(follower, open, &mut effects, None)?;
                     }
                 }
                 // A leader's matters, or nothing new.
@@ -167,7 +169,10 @@ impl Partition {
         };
         let header = BatchHeader::peek(batch).map_err(|error| refused(&error))?;
         if header.leader_epoch > leader_epoch {
-            return Err(refused(&format_args!("it is of epoch {}, the leader's is {leader_epoch}", header.leader_epoch)));
+            return Err(refused(&format_args!(
+                "it is of epoch {}, the leader's is {leader_epoch}",
+                header.leader_epoch
+            )));
         }
         if self.host.sync == SyncPolicy::Commit
             && header.stable_end.is_some_and(|stable| stable > open.log.durable_end())
@@ -187,7 +192,8 @@ impl Partition {
                 Err(NotAppended::Failed(failed(error)))
             }
             Err(
-                error @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
+                error
+                @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
             ) => Err(refused(&error)),
         }
     }

@@ -7,10 +7,10 @@ use liftbridge_commitlog::{Batch, ReadError};
 use liftbridge_replication::{Body, Event, Leader, Message};
 use liftbridge_types::{BrokerId, Offset};
 
-use crate::partition::Partition;
 use crate::partition::lifecycle::OpenLog;
 use crate::partition::mailbox::PeerEvent;
 use crate::partition::perform::Buffers;
+use crate::partition::{Partition, Wish};
 
 /// Bytes read for one message to a follower. One batch is sent whole, even when it is larger.
 const APPEND_BYTES_TARGET: usize = 1024 * 1024;
@@ -37,12 +37,15 @@ impl Partition {
                 PeerEvent::Session { is_lapsed: true } => Event::Lapsed,
                 PeerEvent::Session { is_lapsed: false } => Event::Renewed,
                 PeerEvent::InSyncRefused { epoch } => Event::InSyncRefused { epoch },
-                // Whoever read it was told; a follower that finds the same sends for it in vain.
-                PeerEvent::Damage { .. } => continue,
+                PeerEvent::Damage { offsets } => {
+                    self.step_aside(leader, open, offsets);
+                    continue;
+                }
             };
             leader.step(now, event, effects);
         }
         self.carry_out(leader, open, effects, None);
+        self.board.show_followers(leader.follower_ends());
         if leader.high_watermark() > watermark_before {
             self.board.wake();
             // Those answered come back together, as they do after a sync where there is nobody to wait for.
@@ -56,12 +59,13 @@ impl Partition {
     pub(super) fn push(
         &self,
         leader: &Leader,
-        open: &OpenLog,
+        open: &mut OpenLog,
         to: BrokerId,
         start: Offset,
         bytes_max: usize,
     ) -> Event {
-        let batches = self.read(open, start..open.log.log_end(), bytes_max.min(APPEND_BYTES_TARGET));
+        let wanted = start..open.log.log_end();
+        let batches = self.read(leader, open, wanted, bytes_max.min(APPEND_BYTES_TARGET));
         // Nothing may lie between: a follower takes only what follows its log.
         let continues = batches.first().is_some_and(|batch| batch.header().base_offset == start);
         let Some(end) = batches.last().map(|batch| batch.header().end_offset()).filter(|_| continues) else {
@@ -74,9 +78,9 @@ impl Partition {
     }
 
     /// Reads what a follower found damaged, or the first part of it, and sends it.
-    pub(super) fn send_repair(&self, leader: &Leader, open: &OpenLog, to: &BrokerId, offsets: Range<Offset>) {
+    pub(super) fn send_repair(&self, leader: &Leader, open: &mut OpenLog, to: &BrokerId, offsets: Range<Offset>) {
         let start = offsets.start;
-        let batches = self.read(open, offsets, APPEND_BYTES_TARGET);
+        let batches = self.read(leader, open, offsets, APPEND_BYTES_TARGET);
         if !batches.is_empty() {
             let batches = batches.iter().map(|batch| batch.bytes().clone()).collect();
             self.send(to, Message::new(leader.leader_epoch(), Body::Repair { start, batches }));
@@ -84,19 +88,35 @@ impl Partition {
     }
 
     /// Batches from memory, or else from the files, which blocks; none where they cannot be read.
-    fn read(&self, open: &OpenLog, offsets: Range<Offset>, bytes_max: usize) -> Vec<Batch> {
+    fn read(&self, leader: &Leader, open: &mut OpenLog, wanted: Range<Offset>, bytes_max: usize) -> Vec<Batch> {
         let view = open.log.view();
-        if let Some(batches) = view.read_tail(offsets.start, offsets.end, bytes_max) {
+        if let Some(batches) = view.read_tail(wanted.start, wanted.end, bytes_max) {
             return batches;
         }
-        match view.reader(offsets.start).read(offsets.end, bytes_max) {
+        match view.reader(wanted.start).read(wanted.end, bytes_max) {
             Ok(batches) => batches,
             Err(error) => {
-                let is_rot = matches!(error, ReadError::Damaged { .. });
-                tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %error, is_rot,
+                tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %error,
                     "a follower needs what cannot be read here");
+                if let ReadError::Damaged { offsets, .. } = error {
+                    self.step_aside(leader, open, offsets);
+                }
                 Vec::new()
             }
+        }
+    }
+
+    /// What is damaged here can only be got from another replica, and only by a follower: another one is to lead.
+    fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
+        if damaged.start >= leader.high_watermark() {
+            return;
+        }
+        if !open.damaged.contains(&damaged) {
+            open.damaged.push(damaged);
+        }
+        let assignment = leader.assignment();
+        if let Some(other) = assignment.in_sync.iter().find(|id| **id != self.broker_id) {
+            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone() });
         }
     }
 }

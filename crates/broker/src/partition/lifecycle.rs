@@ -88,7 +88,7 @@ pub(super) struct OpenLog {
     pub(super) company: Company,
     /// How long the last sync took.
     pub(super) sync_time: Duration,
-    /// Offsets that had been durable and cannot be read any more. Only a follower keeps them here: the leader has them.
+    /// Offsets that had been durable and cannot be read any more. A follower gets them from its leader.
     pub(super) damaged: Vec<Range<Offset>>,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,

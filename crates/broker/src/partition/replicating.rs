@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Drain;
 
-use liftbridge_replication::{Event as LeaderEvent, FollowerEffect, FollowerEvent, InSyncChange, Message};
-use liftbridge_types::{BrokerId, PartitionEpoch, StreamId};
+use liftbridge_replication::{Body, Event as LeaderEvent, FollowerEffect, FollowerEvent, InSyncChange, Message};
+use liftbridge_types::{BrokerId, Offset, PartitionEpoch, StreamId};
 
 use crate::partition::Partition;
 use crate::partition::lifecycle::{Core, State};
@@ -64,12 +64,12 @@ impl Partition {
                 }
                 RoleHere::Following(follower) => self.follow(follower, &mut replica.open, events),
                 RoleHere::Waiting { .. } => {
-                    self.fence(core, &mut events);
+                    self.excuse(core, &mut events);
                     Ok(())
                 }
             },
             State::Paused | State::Offline { .. } | State::Deleted | State::Stopped => {
-                self.fence(core, &mut events);
+                self.excuse(core, &mut events);
                 Ok(())
             }
         };
@@ -82,13 +82,19 @@ impl Partition {
         }
     }
 
-    /// Tells those who speak in an earlier leadership; there is nothing else to say without a part.
-    fn fence(&self, core: &Core, events: &mut dyn Iterator<Item = PeerEvent>) {
+    /// Without a part there is little to say: to those who speak in an earlier leadership, that there is a later one, and to a
+    /// leader who asks a replica that cannot follow, that it need not be waited for.
+    fn excuse(&self, core: &Core, events: &mut dyn Iterator<Item = PeerEvent>) {
         for event in events {
-            if let PeerEvent::Message { from, message } = event
-                && let Some(answer) = message.answer_if_stale(core.assignment.leader_epoch)
-            {
+            let PeerEvent::Message { from, message } = event else { continue };
+            if let Some(answer) = message.answer_if_stale(core.assignment.leader_epoch) {
                 self.send(&from, answer);
+            } else if let State::Offline { .. } = core.state
+                && message == Message::new(core.assignment.leader_epoch, Body::Begin)
+                && let Some(incarnation) = core.incarnation
+            {
+                let body = Body::Damaged { incarnation, offsets: Offset::ZERO..Offset::ZERO };
+                self.send(&from, Message::new(message.leader_epoch, body));
             }
         }
     }

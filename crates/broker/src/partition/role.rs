@@ -7,9 +7,7 @@
 use std::sync::Arc;
 
 use liftbridge_commitlog::{CommitLog, SyncPolicy};
-use liftbridge_replication::{
-    Assignment, BrokerLife, Event, Follower, History, Leader, LeaderOptions, LogState, Role,
-};
+use liftbridge_replication::{Assignment, BrokerLife, Event, Follower, History, Leader, LeaderOptions, LogState, Role};
 use liftbridge_types::{BrokerIncarnation, LeaderEpoch, Offset};
 
 use crate::errors::PublishError;

@@ -1,6 +1,7 @@
 //! What the tests of a partition share: a clock they move, and a node with one partition.
 
 mod gated_volume;
+mod replicas;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,8 +10,7 @@ use bytes::Bytes;
 use liftbridge_commitlog::{MemoryVolume, Volume};
 use liftbridge_replication::Assignment;
 use liftbridge_types::{
-    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings,
-    Subject, Timestamp,
+    AckPolicy, BrokerId, LeaderEpoch, Message, PartitionId, StreamId, StreamName, StreamSettings, Subject, Timestamp,
 };
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
@@ -24,6 +24,7 @@ use crate::requests::{PartitionRoute, StartPosition, StopPosition};
 use crate::subscription::Subscription;
 
 pub(crate) use gated_volume::GatedVolume;
+pub(crate) use replicas::{Replicas, broker};
 
 /// The answer to one publish.
 pub(crate) type Answer = oneshot::Receiver<PublishOutcome>;

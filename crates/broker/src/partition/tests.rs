@@ -3,4 +3,5 @@
 mod lifecycle;
 mod publishing;
 mod reading;
+mod replicas;
 mod upkeep;

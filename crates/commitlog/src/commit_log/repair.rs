@@ -171,10 +171,10 @@ mod tests {
     use liftbridge_types::{LeaderEpoch, Timestamp};
 
     use super::*;
+    use crate::LogOptions;
     use crate::batch::BatchBuilder;
     use crate::error::ReadError;
     use crate::storage::{FaultyVolume, Volume};
-    use crate::LogOptions;
 
     fn open(volume: &FaultyVolume) -> CommitLog {
         let options = LogOptions { segment_bytes_max: 400, tail_bytes_max: 0, ..LogOptions::default() };

@@ -80,7 +80,10 @@ mod tests {
 
     #[track_caller]
     fn check(log: &CommitLog, start: u64, end: u64) {
-        assert_eq!((log.log_start(), log.log_end(), log.durable_end()), (Offset::new(start), Offset::new(end), log.log_end()));
+        assert_eq!(
+            (log.log_start(), log.log_end(), log.durable_end()),
+            (Offset::new(start), Offset::new(end), log.log_end())
+        );
     }
 
     #[test]
@@ -116,7 +119,8 @@ mod tests {
     }
 
     #[test]
-    fn a_power_cut_at_any_operation_leaves_an_empty_or_a_shorter_log_and_never_records_of_the_old_one_after_the_new_start() {
+    fn a_power_cut_at_any_operation_leaves_an_empty_or_a_shorter_log_and_never_records_of_the_old_one_after_the_new_start()
+     {
         for after in 0..40 {
             let volume = FaultyVolume::new(after);
             let mut log = open(&volume);

@@ -99,8 +99,7 @@ fn decode_snapshot(wire: v1::RaftSnapshot) -> Result<Snapshot, DecodeError> {
     if twice != wire.voters.len() + wire.learners.len() {
         return Err(DecodeError::OutOfOrder { field: "voters" });
     }
-    let mut snapshot = Snapshot::default();
-    snapshot.data = wire.data;
+    let mut snapshot = Snapshot { data: wire.data, ..Snapshot::default() };
     let metadata = snapshot.mut_metadata();
     (metadata.index, metadata.term) = (wire.index, wire.term);
     metadata.set_conf_state(ConfState::from((wire.voters, wire.learners)));

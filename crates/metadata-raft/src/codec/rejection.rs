@@ -40,9 +40,7 @@ pub(crate) fn decode_rejection(bytes: &[u8]) -> Result<Rejection, DecodeError> {
     let message = v1::MetadataRejection::decode(bytes)?;
     Ok(match message.reason.ok_or(DecodeError::UnknownKind { message: "rejection" })? {
         Wire::NoPartitions(_) => Rejection::NoPartitions,
-        Wire::TooManyPartitions(wire) => {
-            Rejection::TooManyPartitions { partitions: wire.asked, limit: wire.given }
-        }
+        Wire::TooManyPartitions(wire) => Rejection::TooManyPartitions { partitions: wire.asked, limit: wire.given },
         Wire::NoReplicas(factor) => Rejection::NoReplicas { factor },
         Wire::TooManyReplicas(wire) => Rejection::TooManyReplicas { factor: wire.asked, brokers: wire.given },
         Wire::StreamExists(_) => Rejection::StreamExists,
@@ -55,9 +53,7 @@ pub(crate) fn decode_rejection(bytes: &[u8]) -> Result<Rejection, DecodeError> {
         Wire::HasLeader(_) => Rejection::HasLeader,
         Wire::BrokerNotFound(_) => Rejection::BrokerNotFound,
         Wire::BrokerRunning(id) => Rejection::BrokerRunning { id: broker_id(&id)? },
-        Wire::LastInSync(wire) => {
-            Rejection::LastInSync { id: broker_id(&wire.broker)?, partitions: wire.partitions }
-        }
+        Wire::LastInSync(wire) => Rejection::LastInSync { id: broker_id(&wire.broker)?, partitions: wire.partitions },
         Wire::NotAMember(id) => Rejection::NotAMember { id: broker_id(&id)? },
         Wire::FeatureLevel(wire) => Rejection::FeatureLevel { needed: wire.asked, agreed: wire.given },
     })

@@ -37,7 +37,7 @@ impl RaftNode {
         }
         let index = LogIndex::new(entry.index);
         let command = decode_command(&entry.data).map_err(|source| NodeFailure::Entry { index, source })?;
-        let outcome = self.state.write().apply(index, command);
+        let outcome = self.state.apply(index, command);
         self.note_entry(index, entry.term);
         let (events, answer) = match outcome {
             Ok(events) => (events, Ok(index)),
@@ -61,7 +61,7 @@ impl RaftNode {
         let was_alone = !self.needs_ticks();
         let membership = self.raw.apply_conf_change(&raft_change)?;
         self.raw.mut_store().set_membership(membership);
-        let events = self.state.write().change_membership(change);
+        let events = self.state.change(index, |state| state.change_membership(change));
         self.note_entry(index, entry.term);
         if was_alone && self.controls {
             // Nobody had to give a sign of life before.
@@ -92,7 +92,7 @@ impl RaftNode {
             Err(error) => return Err(NodeFailure::TakeIn(error)),
         }
         tracing::info!(index = %contents.index, "metadata was sent whole by another server");
-        *self.state.write() = contents.state;
+        self.state.change(contents.index, |state| *state = contents.state);
         (self.applied, self.applied_term) = (contents.index, contents.term);
         self.due_snapshot = None;
         self.commands_since_snapshot = 0;

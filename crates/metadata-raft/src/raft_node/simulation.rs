@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use liftbridge_commitlog::FaultyVolume;
 use liftbridge_types::BrokerId;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use raft::StateRole;
 
 use super::peers::mixed;
 use super::{NodeOptions, Ports, RaftNode};
 use crate::admission::Join;
+use crate::agreed_state::AgreedState;
 use crate::call_reply::{CallReply, JoinAnswer};
 use crate::cluster_event::{Applied, ClusterEvent};
 use crate::cluster_state::ClusterState;
@@ -50,14 +51,17 @@ impl Chance {
     }
 }
 
+/// A message and whom it is for.
+type Outgoing = (BrokerId, Vec<u8>);
+
 /// One server: its disk stays, its process comes and goes.
 pub(crate) struct Server {
     pub(crate) number: u64,
     pub(crate) volume: FaultyVolume,
     pub(crate) node: Option<RaftNode>,
-    pub(crate) state: Arc<RwLock<ClusterState>>,
+    pub(crate) state: Arc<AgreedState>,
     applied: Arc<Mutex<Vec<Applied>>>,
-    outgoing: Arc<Mutex<Vec<(BrokerId, Vec<u8>)>>>,
+    outgoing: Arc<Mutex<Vec<Outgoing>>>,
     next_heartbeat: Duration,
     /// Whether this life has registered.
     registered: bool,
@@ -153,7 +157,7 @@ impl World {
             number,
             volume,
             node: None,
-            state: Arc::new(RwLock::new(ClusterState::founded("test".to_owned()))),
+            state: Arc::new(AgreedState::new(ClusterState::founded("test".to_owned()), crate::LogIndex::default())),
             applied: Arc::default(),
             outgoing: Arc::default(),
             next_heartbeat: Duration::ZERO,
@@ -183,7 +187,7 @@ impl World {
         let founded = "test".to_owned();
         let opened = RaftStorage::open(&server.volume, 2, (number == 1).then_some(&founded)).unwrap();
         server.carried_out = opened.storage.snapshot_index();
-        server.state = Arc::new(RwLock::new(opened.state));
+        server.state = Arc::new(AgreedState::new(opened.state, server.carried_out));
         server.applied = Arc::default();
         server.outgoing = Arc::default();
         let (applied, outgoing) = (server.applied.clone(), server.outgoing.clone());

@@ -40,7 +40,10 @@ impl Checker {
     /// A broker shows a high watermark: what lies below is the same as on every other one, for good.
     pub(crate) fn on_watermark(&mut self, broker: usize, leads_in: Option<u64>, end: u64, log: &ModelLog) {
         let shown = self.watermarks.insert(broker, end);
-        assert!(shown.is_none_or(|before| before <= end), "the watermark of n{broker} goes back from {shown:?} to {end}");
+        assert!(
+            shown.is_none_or(|before| before <= end),
+            "the watermark of n{broker} goes back from {shown:?} to {end}"
+        );
         assert!(end <= log.durable_end, "the watermark of n{broker} is above what it has for certain");
         if let Some(epoch) = leads_in {
             for offset in self.committed_count()..end {
@@ -55,7 +58,11 @@ impl Checker {
     }
 
     pub(crate) fn on_acknowledged_all(&mut self, offset: u64, record: Record) {
-        assert_eq!(self.ledger.get(usize::try_from(offset).expect("small")), Some(&record), "acknowledged, not committed");
+        assert_eq!(
+            self.ledger.get(usize::try_from(offset).expect("small")),
+            Some(&record),
+            "acknowledged, not committed"
+        );
         let twice = self.acknowledged.insert(offset, record);
         assert!(twice.is_none(), "offset {offset} is acknowledged twice");
     }

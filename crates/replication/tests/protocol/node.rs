@@ -99,7 +99,8 @@ impl Node {
             self.log = ModelLog::default();
         } else {
             self.log.crash(random);
-            self.log.checkpointed = random.below(self.high_watermark.min(self.log.end()) + 1).max(self.log.checkpointed);
+            self.log.checkpointed =
+                random.below(self.high_watermark.min(self.log.end()) + 1).max(self.log.checkpointed);
         }
     }
 
@@ -138,7 +139,8 @@ impl Node {
             Role::Leader => {
                 let epoch = assignment.leader_epoch.get();
                 around.checker.on_leads(self.broker, self.incarnation.get(), epoch, &self.log);
-                let options = LeaderOptions { lag_max: LAG_MAX, window_bytes: 5 * RECORD_BYTES, ..LeaderOptions::default() };
+                let options =
+                    LeaderOptions { lag_max: LAG_MAX, window_bytes: 5 * RECORD_BYTES, ..LeaderOptions::default() };
                 let leader = Leader::new(me, assignment.clone(), state, options, around.now);
                 let high_watermark = leader.high_watermark().get();
                 self.state = State::Leading(Box::new(leader));

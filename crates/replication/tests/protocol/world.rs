@@ -238,7 +238,11 @@ impl Drop for World {
         if std::thread::panicking() {
             let steps: Vec<&str> = self.trace.lines().collect();
             let last = steps.len().saturating_sub(TOLD_STEPS);
-            eprintln!("{}\nagreed: {:#?}", steps[last..].join("\n"), self.controller.versions.iter().rev().take(4).collect::<Vec<_>>());
+            eprintln!(
+                "{}\nagreed: {:#?}",
+                steps[last..].join("\n"),
+                self.controller.versions.iter().rev().take(4).collect::<Vec<_>>()
+            );
         }
     }
 }

@@ -4,14 +4,17 @@
 //! is a link's part.
 
 use std::fmt;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use http::header::{CONTENT_TYPE, TE};
 use http::{Request, Response, Uri};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::http2::SendRequest;
 use hyper_util::rt::TokioIo;
 use liftbridge_auth::Identity;
@@ -24,18 +27,23 @@ use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_util::sync::{CancellationToken, DropGuard};
-use tonic::Status;
 use tonic::body::Body;
+use tonic::{Code, Status};
+use tower::ServiceExt;
 
 use crate::lifetime::Lifetime;
 use crate::peer::BOUNDS;
+use crate::peer::link_body::LinkBody;
 use crate::peer::local::LocalPeer;
+use crate::peer::outbox::Outgoing;
 use crate::peer::secret::{ClusterSecret, Greeting, Nonce, Side};
 use crate::peer::session::names;
 use crate::peer::tls::PeerTls;
 
 /// How long making a connection may take, greeting included. A server that is there answers in a fraction of it.
 const DIAL_TIME_MAX: Duration = Duration::from_secs(3);
+/// The call a link is, at [`origin`].
+const LINK_URI: &str = "http://peer/liftbridge.v1.Peer/Link";
 
 /// No connection could be made.
 #[derive(Debug, Error)]
@@ -87,8 +95,38 @@ pub(crate) struct PeerConnection {
     pub(crate) id: BrokerId,
     /// What can be called there.
     pub(crate) client: PeerClient<Requests>,
+    requests: Requests,
     /// Cancelled when the connection has ended.
     pub(crate) ended: CancellationToken,
+}
+
+impl PeerConnection {
+    /// Begins to send messages. What is answered is only the end.
+    pub(crate) async fn open_link(&self, messages: Outgoing<v1::LinkMessage>) -> Result<LinkAnswers, Status> {
+        let request = Request::post(LINK_URI)
+            .header(CONTENT_TYPE, "application/grpc")
+            .header(TE, "trailers")
+            .body(Body::new(LinkBody::new(messages)))
+            .map_err(|error| Status::internal(error.to_string()))?;
+        let answered = self.requests.clone().oneshot(request).await;
+        let response = answered.map_err(|error| Status::unavailable(error.to_string()))?;
+        match Status::from_header_map(response.headers()) {
+            Some(status) if status.code() != Code::Ok => Err(status),
+            Some(_) | None => Ok(LinkAnswers(response.into_body())),
+        }
+    }
+}
+
+/// What comes back on a link.
+#[derive(Debug)]
+pub(crate) struct LinkAnswers(Incoming);
+
+impl LinkAnswers {
+    /// Returns when something comes back: the other server reads no more, or the connection broke.
+    pub(crate) async fn end(&mut self) {
+        // Which of the two it was is told by nothing that follows from it.
+        let _ = poll_fn(|context| Pin::new(&mut self.0).poll_frame(context)).await;
+    }
 }
 
 impl Dialer {
@@ -118,8 +156,8 @@ impl Dialer {
             }
         };
         let id = self.greet(&requests, &shown, expected).await?;
-        let client = PeerClient::with_origin(requests, origin());
-        Ok(PeerConnection { id, client, ended })
+        let client = PeerClient::with_origin(requests.clone(), origin());
+        Ok(PeerConnection { id, client, requests, ended })
     }
 
     async fn speak_http2<S>(&self, stream: S) -> Result<(Requests, CancellationToken), DialError>

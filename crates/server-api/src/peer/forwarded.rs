@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
+use futures_util::future::BoxFuture;
 use liftbridge_broker::{PublishReply, QueuedOutcome, ReplyQueue};
 use liftbridge_proto::v1;
 use tokio::sync::Semaphore;
@@ -31,7 +32,7 @@ pub(crate) struct Outcomes {
     known: VecDeque<QueuedOutcome>,
     window: Arc<Semaphore>,
     /// Taking in; `None` when no more comes in.
-    intake: Option<Pin<Box<dyn Future<Output = Result<(), Status>> + Send>>>,
+    intake: Option<BoxFuture<'static, Result<(), Status>>>,
     /// Why nothing came in any more, to be told after the last outcome.
     end: Result<(), Status>,
 }

@@ -4,9 +4,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use liftbridge_broker::{
-    HeartbeatAnswer, JoinAnswer, PeerInbox, ProposeAnswer, Publish, PublishError, PublishReply,
-};
+use liftbridge_broker::{HeartbeatAnswer, JoinAnswer, PeerInbox, ProposeAnswer, Publish, PublishError, PublishReply};
 use liftbridge_proto::v1;
 use liftbridge_types::BrokerId;
 use metrics::counter;

@@ -14,7 +14,7 @@ use tonic::Status;
 use tracing::{debug, info, warn};
 
 use crate::peer::backoff::delay;
-use crate::peer::dial::{DialError, Dialer, PeerConnection};
+use crate::peer::dial::{DialError, Dialer, LinkAnswers, PeerConnection};
 use crate::peer::forward::Forwarder;
 use crate::peer::outbox::{Outbox, OutboxBounds};
 use crate::peer::pairs::Pairs;
@@ -136,15 +136,11 @@ impl Link {
         }
     }
 
-    async fn connect(
-        &self,
-        dialer: &Dialer,
-        address: &str,
-    ) -> Result<(PeerConnection, tonic::Streaming<v1::LinkEnd>), LinkError> {
+    async fn connect(&self, dialer: &Dialer, address: &str) -> Result<(PeerConnection, LinkAnswers), LinkError> {
         let connection = dialer.dial(address, Some(&self.peer)).await?;
-        let link = connection.client.clone().link(self.outbox.connect()).await;
+        let link = connection.open_link(self.outbox.connect()).await;
         let link = link.map_err(|status| LinkError::Refused(Box::new(status)))?;
-        Ok((connection, link.into_inner()))
+        Ok((connection, link))
     }
 
     /// Until one of the things happens that end a connection. What waits to be sent is forgotten then.
@@ -153,7 +149,7 @@ impl Link {
         addresses: &mut watch::Receiver<String>,
         pairs: &Pairs,
         connection: PeerConnection,
-        mut link: tonic::Streaming<v1::LinkEnd>,
+        mut link: LinkAnswers,
     ) -> LinkEnd {
         let (broken, client) = (connection.ended.clone(), connection.client.clone());
         self.current.store(Some(Arc::new(connection)));
@@ -163,8 +159,7 @@ impl Link {
             _ = addresses.changed() => LinkEnd::Moved,
             () = broken.cancelled() => LinkEnd::Broken,
             () = self.forwarder.run(client) => LinkEnd::Broken,
-            // Whatever comes on it says that the peer reads no more.
-            _ = link.message() => LinkEnd::Broken,
+            () = link.end() => LinkEnd::Broken,
         };
         self.current.store(None);
         self.outbox.disconnect();

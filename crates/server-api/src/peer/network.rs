@@ -66,12 +66,8 @@ impl PeerNetwork {
         let lifetime = Lifetime::default();
         let trust = Arc::new(Trust { secret: config.secret.clone(), certificates: config.tls.is_some() });
         let local = Arc::new(LocalPeer::new(config.namespace));
-        let dialer = Dialer {
-            local: Arc::clone(&local),
-            secret: config.secret,
-            tls: config.tls,
-            lifetime: lifetime.clone(),
-        };
+        let dialer =
+            Dialer { local: Arc::clone(&local), secret: config.secret, tls: config.tls, lifetime: lifetime.clone() };
         let inbox = Inbox::default();
         let telling = inbox.clone();
         let pairs = Arc::new(Pairs::new(move |peer, event| telling.on_link(peer, event)));

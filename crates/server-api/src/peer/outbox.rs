@@ -179,7 +179,11 @@ mod tests {
     use super::*;
 
     fn outbox(bytes: usize) -> Arc<Outbox<&'static str>> {
-        Arc::new(Outbox::new(OutboxBounds { raft_bytes_max: bytes, answers_bytes_max: bytes, batches_bytes_max: bytes }))
+        Arc::new(Outbox::new(OutboxBounds {
+            raft_bytes_max: bytes,
+            answers_bytes_max: bytes,
+            batches_bytes_max: bytes,
+        }))
     }
 
     fn all(outgoing: &mut Outgoing<&'static str>) -> Vec<&'static str> {

@@ -35,7 +35,8 @@ pub(crate) struct LinkedPeers {
 
 impl LinkedPeers {
     fn connection(&self, to: &BrokerId) -> Result<Arc<PeerConnection>, PeerError> {
-        let not_sent = || PeerError::NotSent { peer: to.as_str().to_owned(), reason: "there is no connection".to_owned() };
+        let not_sent =
+            || PeerError::NotSent { peer: to.as_str().to_owned(), reason: "there is no connection".to_owned() };
         self.links.connection(to).ok_or_else(not_sent)
     }
 }
@@ -86,8 +87,7 @@ impl Peers for LinkedPeers {
         let address = address.to_owned();
         Box::pin(async move {
             let dialed = self.links.dialer.dial(&address, None).await;
-            let not_sent =
-                |error: DialError| PeerError::NotSent { peer: address.clone(), reason: error.to_string() };
+            let not_sent = |error: DialError| PeerError::NotSent { peer: address.clone(), reason: error.to_string() };
             let mut client = dialed.map_err(not_sent)?.client;
             let answered = client.join(patient(convert::wire_join(request), JOIN_PATIENCE));
             let answer = within(JOIN_PATIENCE, &address, answered).await?;

@@ -62,9 +62,8 @@ impl Serve for PeerListenerServer {
                 }
             }
         });
-        let served = lifetime.until_stopped(
-            BOUNDS.server(&lifetime.tasks).serve_connection(TokioIo::new(connection), service),
-        );
+        let served =
+            lifetime.until_stopped(BOUNDS.server(&lifetime.tasks).serve_connection(TokioIo::new(connection), service));
         let ended = tokio::select! {
             ended = served => ended,
             () = stays_a_stranger(&session) => return debug!("a connection without a greeting is closed"),

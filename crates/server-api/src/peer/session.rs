@@ -47,7 +47,11 @@ pub(crate) enum GreetingError {
 
 enum State {
     Silent,
-    Challenged { caller: BrokerId, caller_nonce: Nonce, called_nonce: Nonce },
+    Challenged {
+        caller: BrokerId,
+        caller_nonce: Nonce,
+        called_nonce: Nonce,
+    },
     /// Whatever came of it, this connection has no further try.
     Decided,
 }
@@ -197,13 +201,8 @@ mod tests {
     fn proof(text: &str, caller_nonce: &Nonce, answer: &v1::PeerHelloAnswer) -> Vec<u8> {
         let called_nonce = Nonce::from_wire(&answer.nonce).unwrap();
         let (caller, called) = (id("a"), id("b"));
-        let greeting = Greeting {
-            namespace: "n",
-            caller: &caller,
-            called: &called,
-            caller_nonce,
-            called_nonce: &called_nonce,
-        };
+        let greeting =
+            Greeting { namespace: "n", caller: &caller, called: &called, caller_nonce, called_nonce: &called_nonce };
         ClusterSecret::new(text).unwrap().prove(Side::Caller, &greeting)
     }
 
@@ -295,7 +294,8 @@ mod tests {
     fn nobody_is_greeted_before_the_server_knows_who_it_is() {
         let session = Session::new(Identity::Anonymous);
         let local = LocalPeer::new("n".to_owned());
-        let answer = session.on_hello(&local, &Trust::default(), &hello(&Nonce::fresh().unwrap()), Nonce::fresh().unwrap());
+        let answer =
+            session.on_hello(&local, &Trust::default(), &hello(&Nonce::fresh().unwrap()), Nonce::fresh().unwrap());
         assert_eq!(answer, Err(GreetingError::NotReady));
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use liftbridge_broker::{
-    Command, Heartbeat, HeartbeatAnswer, Join, JoinAnswer, PartitionMessage, PeerAnswer, PeerInbox, Peers, ProposeAnswer,
-    Publish, PublishError, PublishReply, Rejection,
+    Command, Heartbeat, HeartbeatAnswer, Join, JoinAnswer, PartitionMessage, PeerAnswer, PeerInbox, Peers,
+    ProposeAnswer, Publish, PublishError, PublishReply, Rejection,
 };
 use liftbridge_proto::v1;
 use liftbridge_types::BrokerId;

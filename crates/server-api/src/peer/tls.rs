@@ -84,8 +84,7 @@ fn client_config(files: &TlsFiles) -> Result<Arc<ClientConfig>, TlsError> {
         .expect("ring supports every protocol version rustls has")
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(OfTheCluster { roots, algorithms }));
-    let mut config =
-        builder.with_client_auth_cert(chain, key).map_err(|error| tls::key_pair_error(files, &error))?;
+    let mut config = builder.with_client_auth_cert(chain, key).map_err(|error| tls::key_pair_error(files, &error))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(Arc::new(config))
 }

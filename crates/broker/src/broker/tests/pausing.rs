@@ -133,13 +133,13 @@ async fn a_publish_that_a_pause_overtook_is_refused_when_nothing_can_resume_the_
     let broker = start(&MemoryVolume::new()).await;
     create(&broker, stream("orders")).await;
     let stream = broker.node.streams.get("orders").unwrap();
-    let partition = stream.here().next().unwrap();
+    let replica = stream.replicas().next().unwrap();
     let everything = broker.node.host.admission().acquire(usize::MAX).await;
     let (reply, outcome) = PublishReply::one();
     let request = PublishToSubject { subject: "orders".to_owned(), message: message("x"), ack_policy: AckPolicy::All };
     let mut publishing = Box::pin(broker.publish_to_subject(Authorized::internal(request), reply, None));
     assert!(tokio::time::timeout(Duration::ZERO, &mut publishing).await.is_err(), "nothing more is admitted");
-    partition.handle.pause().await;
+    replica.pause().await;
     // As a deletion begins, whose command has not reached the partition yet.
     broker.node.forget(&stream);
     drop(everything);

@@ -35,8 +35,8 @@ async fn a_fast_stop_cuts_a_graceful_one_short_even_if_the_metadata_is_stuck() {
     let broker = with_stuck_metadata(&volume).await;
     let graceful = broker.clone();
     let graceful = tokio::spawn(async move { graceful.shutdown(Shutdown::Graceful(Duration::from_hours(1))).await });
-    let partition = Arc::clone(broker.node.streams.get("orders").unwrap().here().next().unwrap());
-    while partition.handle.status().state != RunState::Stopped {
+    let replica = Arc::clone(broker.node.streams.get("orders").unwrap().replicas().next().unwrap());
+    while replica.status().state != RunState::Stopped {
         tokio::task::yield_now().await;
     }
     let stopped = tokio::time::timeout(STOPS_WITHIN, broker.shutdown(Shutdown::Fast)).await;

@@ -15,10 +15,7 @@ fn a_follower_inside_the_log_gets_what_it_lacks() {
     let mut fixture = with_history();
     assert_eq!(fixture.position("b", 1, Some(10), 3, 3), [advance(3), push("b", 3, 1000)]);
     let body = fixture.leader.append_message(Offset::new(4), Vec::new()).body;
-    assert_eq!(
-        body,
-        Body::Append { previous: tail(Some(10), 4), high_watermark: Offset::new(3), batches: Vec::new() }
-    );
+    assert_eq!(body, Body::Append { previous: tail(Some(10), 4), high_watermark: Offset::new(3), batches: Vec::new() });
 }
 
 #[test]

@@ -18,10 +18,9 @@ pub(crate) fn wire_partition_message(sent: PartitionMessage) -> v1::ReplicationM
             durable_end: durable_end.get(),
             intact,
         }),
-        Body::EpochEnd { asked, answer } => Wire::EpochEnd(v1::ReplicationEpochEnd {
-            asked: Some(wire_tail(asked)),
-            answer: Some(wire_tail(answer)),
-        }),
+        Body::EpochEnd { asked, answer } => {
+            Wire::EpochEnd(v1::ReplicationEpochEnd { asked: Some(wire_tail(asked)), answer: Some(wire_tail(answer)) })
+        }
         Body::Reset { asked, start } => {
             Wire::Reset(v1::ReplicationReset { asked: Some(wire_tail(asked)), start: start.get() })
         }
@@ -30,10 +29,9 @@ pub(crate) fn wire_partition_message(sent: PartitionMessage) -> v1::ReplicationM
             high_watermark: high_watermark.get(),
             batches,
         }),
-        Body::Progress { incarnation, durable_end } => Wire::Progress(v1::ReplicationProgress {
-            incarnation: incarnation.get(),
-            durable_end: durable_end.get(),
-        }),
+        Body::Progress { incarnation, durable_end } => {
+            Wire::Progress(v1::ReplicationProgress { incarnation: incarnation.get(), durable_end: durable_end.get() })
+        }
         Body::Fenced => Wire::Fenced(v1::Empty {}),
         Body::Damaged { incarnation, offsets } => Wire::Damaged(v1::ReplicationDamaged {
             incarnation: incarnation.get(),

@@ -173,7 +173,10 @@ async fn certificates_of_the_cluster_name_its_servers() {
     // A certificate of the cluster does not make its owner another of its servers, on either end.
     let posing = Node::start("a", of("c")).await;
     let posed = dial(&posing, &b, None).await;
-    assert!(matches!(&posed, Err(DialError::Refused(reason)) if reason.contains("does not speak for `a`")), "{posed:?}");
+    assert!(
+        matches!(&posed, Err(DialError::Refused(reason)) if reason.contains("does not speak for `a`")),
+        "{posed:?}"
+    );
     let fooled = dial(&b, &posing, Some(&id("a"))).await;
     assert!(matches!(fooled, Err(DialError::WrongCertificate { .. })), "{fooled:?}");
 }

@@ -1,0 +1,91 @@
+//! Signs of life to the controller, and what their answers mean here. Owns how often they are given and until when this
+//! broker may believe that it still leads what it leads; never who decides that it does not.
+//!
+//! An answered sign of life holds for a session timeout from when it was *sent*: the controller fences nobody before. The
+//! controller's own broker trusts itself for less, because whoever is elected in its place waits for it less. When the time
+//! is over without another answer, the partitions led here let nothing in any more until there is one.
+//!
+//! A server without peers gives no signs and needs none.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use liftbridge_metadata_raft::{CONTROLLER_LEASE, Part, Standing};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::inbox::hear;
+use crate::node::Node;
+use crate::peers::{Heartbeat, HeartbeatAnswer};
+
+/// The longest pause between two signs of life.
+const INTERVAL_MAX: Duration = Duration::from_millis(300);
+/// What is said when there is no place for this server.
+const REMOVED: &str = "this server was removed from its cluster, or another one runs under its id";
+/// A session timeout holds at least this many signs of life.
+const PER_TIMEOUT: u32 = 5;
+
+/// Gives signs of life until the node is gone, expelled or stops.
+pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Duration) {
+    let Some(mut standing) = node.upgrade().map(|node| node.standing.clone()) else { return };
+    let interval = (session_timeout / PER_TIMEOUT).min(INTERVAL_MAX);
+    let mut lease_end = Instant::now() + session_timeout;
+    loop {
+        if !wait_for_company(&mut standing).await {
+            return;
+        }
+        let Some(running) = node.upgrade().filter(|node| node.gives_signs_of_life()) else { return };
+        let now = standing.borrow_and_update().clone();
+        if now.part == Part::Removed {
+            return running.expel(REMOVED.to_owned());
+        }
+        let sent = Instant::now();
+        let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
+        match answer {
+            Ok((HeartbeatAnswer::Alive, lease)) => {
+                lease_end = sent + lease.min(session_timeout);
+                running.renew_lease();
+            }
+            Ok((HeartbeatAnswer::Superseded, _)) => {
+                return running.expel(REMOVED.to_owned());
+            }
+            // Whoever is fenced leads nothing, though it may not have heard of that yet.
+            Ok((HeartbeatAnswer::Fenced, _)) => running.lapse("this broker is fenced"),
+            Ok((HeartbeatAnswer::NotController, _)) | Err(_) => {}
+        }
+        if Instant::now() >= lease_end {
+            running.lapse("the controller does not answer");
+        }
+        drop(running);
+        // A new controller hears of this broker at once.
+        tokio::select! {
+            () = tokio::time::sleep_until((sent + interval).min(lease_end.max(sent + interval / 2))) => {}
+            changed = standing.changed() => if changed.is_err() { return },
+        }
+    }
+}
+
+/// Waits until there are other servers; `false` when the metadata is gone.
+async fn wait_for_company(standing: &mut watch::Receiver<Standing>) -> bool {
+    standing.wait_for(|standing| !standing.alone).await.is_ok()
+}
+
+/// Asks the controller; its answer, and how long it holds.
+async fn ask(node: &Arc<Node>, standing: &Standing) -> (HeartbeatAnswer, Duration) {
+    let heartbeat = Heartbeat {
+        broker_id: node.id.clone(),
+        incarnation: node.incarnation(),
+        applied: node.agreement.carried_out(),
+    };
+    if standing.part == Part::Controller {
+        return (hear(node, heartbeat).await, CONTROLLER_LEASE);
+    }
+    let Some(controller) = &standing.controller else { return (HeartbeatAnswer::NotController, Duration::ZERO) };
+    match node.peers.heartbeat(&controller.broker, heartbeat).await {
+        Ok(answer) => (answer, Duration::MAX),
+        Err(error) => {
+            tracing::debug!(%error, "no answer to a sign of life");
+            (HeartbeatAnswer::NotController, Duration::ZERO)
+        }
+    }
+}

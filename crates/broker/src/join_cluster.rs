@@ -1,0 +1,103 @@
+//! Becoming a member of a cluster: asking its servers until one lets this one in. Owns whom to ask next and for how long;
+//! never who is let in.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use liftbridge_metadata_raft::{DirectoryId, FEATURE_LEVEL, RaftId};
+use liftbridge_types::BrokerId;
+
+use crate::cluster_config::ClusterConfig;
+use crate::config::StartError;
+use crate::peers::{Join, JoinAnswer};
+
+/// How often everybody is asked (behaviour spec 7.1).
+const ROUNDS: usize = 30;
+/// The wait after everybody was asked in vain.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long one server may take to answer: letting somebody in takes an agreement.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(5);
+/// How many servers one round may be sent on to.
+const DETOURS_MAX: usize = 8;
+/// The lowest feature level this software understands.
+const FEATURE_LEVEL_MIN: u32 = 1;
+
+/// What a member knows of its cluster before it was sent its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Membership {
+    pub(crate) raft_id: RaftId,
+    pub(crate) cluster_id: String,
+    /// The other members that can be reached, and where.
+    pub(crate) peers: BTreeMap<BrokerId, String>,
+}
+
+/// Asks the servers at `config.join`, and those they name, until one lets this server in.
+pub(crate) async fn join_cluster(
+    config: &ClusterConfig,
+    id: &BrokerId,
+    directory: &DirectoryId,
+) -> Result<Membership, StartError> {
+    let Some(peer_address) = config.peer_address.clone() else {
+        let reason = "other servers could not reach this one: set `clustering.listen`".to_owned();
+        return Err(StartError::Join { reason });
+    };
+    let request = Join {
+        broker_id: id.clone(),
+        directory_id: directory.as_str().to_owned(),
+        peer_address,
+        namespace: config.namespace.clone(),
+        cluster_id: None,
+        feature_levels: FEATURE_LEVEL_MIN..=FEATURE_LEVEL,
+    };
+    let mut last_trouble = "nobody was asked".to_owned();
+    for round in 0..ROUNDS {
+        if round > 0 {
+            tracing::info!(round, trouble = last_trouble, "not let into the cluster yet, asking again");
+            tokio::time::sleep(PAUSE).await;
+        }
+        match ask_everybody(config, &request).await {
+            Ok(membership) => return Ok(membership),
+            Err(Trouble::Refused(reason)) => return Err(StartError::Join { reason }),
+            Err(Trouble::Passing(trouble)) => last_trouble = trouble,
+        }
+    }
+    Err(StartError::Join { reason: last_trouble })
+}
+
+/// Why nobody has let this server in.
+enum Trouble {
+    /// Somebody has said no.
+    Refused(String),
+    /// Nobody has said anything that counts.
+    Passing(String),
+}
+
+async fn ask_everybody(config: &ClusterConfig, request: &Join) -> Result<Membership, Trouble> {
+    let mut trouble = "`clustering.join` names no server".to_owned();
+    let mut addresses: VecDeque<String> = config.join.iter().cloned().collect();
+    let mut detours = 0;
+    while let Some(address) = addresses.pop_front() {
+        if address == request.peer_address {
+            continue;
+        }
+        let asked = tokio::time::timeout(ANSWER_PATIENCE, config.peers.join(&address, request.clone())).await;
+        trouble = match asked {
+            Ok(Ok(JoinAnswer::Accepted { raft_id, cluster_id, peers })) => {
+                let Some(raft_id) = RaftId::new(raft_id) else { continue };
+                return Ok(Membership { raft_id, cluster_id, peers });
+            }
+            Ok(Ok(JoinAnswer::Refused { reason })) => return Err(Trouble::Refused(format!("`{address}`: {reason}"))),
+            Ok(Ok(JoinAnswer::AskController { address: controller })) => {
+                if detours < DETOURS_MAX {
+                    detours += 1;
+                    addresses.push_front(controller);
+                }
+                format!("`{address}` does not decide")
+            }
+            Ok(Ok(JoinAnswer::NoController)) => format!("`{address}` knows no controller at the moment"),
+            Ok(Err(error)) => error.to_string(),
+            Err(_elapsed) => format!("`{address}` does not answer"),
+        };
+    }
+    Err(Trouble::Passing(trouble))
+}

@@ -37,6 +37,18 @@ impl LeaderEpochs {
 
     /// Notes that a batch of `epoch` starts at `start`. Returns whether the table changed.
     pub(crate) fn note(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
+        match self.entries.last_mut() {
+            Some((newest, begins)) if epoch > *newest && start == *begins => {
+                // What began here before has lost all its records to retention.
+                *newest = epoch;
+                true
+            }
+            _ => self.push(epoch, start),
+        }
+    }
+
+    /// Adds an entry behind the last one, if it comes after it in every way.
+    fn push(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
         let new = self.entries.last().is_none_or(|(newest, newest_start)| epoch > *newest && start > *newest_start);
         if new {
             self.entries.push((epoch, start));
@@ -90,7 +102,7 @@ impl LeaderEpochs {
         for _ in 0..body.len() / ENTRY_BYTES {
             let epoch = LeaderEpoch::new(cursor.u64().ok()?);
             let start = Offset::new(cursor.u64().ok()?);
-            if !epochs.note(epoch, start) {
+            if !epochs.push(epoch, start) {
                 return None;
             }
         }
@@ -116,6 +128,15 @@ mod tests {
         assert!(epochs.note(LeaderEpoch::new(9), Offset::new(7)));
         assert_eq!(epochs, table(&[(3, 0), (9, 7)]));
         assert_eq!(epochs.newest(), Some(LeaderEpoch::new(9)));
+    }
+
+    #[test]
+    fn an_epoch_without_records_gives_its_place_to_the_next() {
+        let mut epochs = table(&[(1, 0), (2, 10)]);
+        assert!(epochs.trim(Offset::new(30)));
+        assert!(epochs.note(LeaderEpoch::new(3), Offset::new(30)));
+        assert_eq!(epochs, table(&[(3, 30)]));
+        assert!(!epochs.note(LeaderEpoch::new(2), Offset::new(30)));
     }
 
     #[test]

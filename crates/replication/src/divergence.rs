@@ -80,8 +80,9 @@ impl History {
 
     /// Records of `epoch` from `start` on come in; [`History::extend`] says how far they reach.
     pub(crate) fn append(&mut self, epoch: LeaderEpoch, start: Offset) {
-        let is_new = self.epochs.last().is_none_or(|(newest, begins)| epoch > *newest && start > *begins);
-        if is_new {
+        if self.epochs.last().is_none_or(|(newest, _)| epoch > *newest) {
+            // What began here before has lost all its records to retention.
+            self.epochs.pop_if(|(_, begins)| *begins >= start);
             self.epochs.push((epoch, start));
         }
     }
@@ -142,10 +143,10 @@ impl History {
             // The record before is gone, and with it the means to compare.
             return Verdict::Gone;
         }
-        let known = self.end_of(Some(epoch));
-        if known.epoch == Some(epoch) && tail.end <= known.end {
+        if tail.end <= self.end && self.epoch_before(tail.end) == Some(epoch) {
             return Verdict::Inside;
         }
+        let known = self.end_of(Some(epoch));
         if known.epoch.is_none() && self.start > Offset::ZERO { Verdict::Gone } else { Verdict::Parted(known) }
     }
 
@@ -218,6 +219,18 @@ mod tests {
         assert_eq!(log, history(&[(3, 7)], 7, 12));
         log.reset(Offset::new(30));
         assert_eq!(log, history(&[], 30, 30));
+    }
+
+    #[test]
+    fn an_epoch_without_records_gives_its_place_to_the_next() {
+        let mut log = history(&[(1, 0), (3, 5)], 0, 9);
+        log.trim(Offset::new(9));
+        assert_eq!(log.tail(), tail(Some(3), 9));
+        log.append(LeaderEpoch::new(4), Offset::new(9));
+        log.extend(Offset::new(11));
+        assert_eq!(log, history(&[(4, 9)], 9, 11));
+        check(&log, tail(Some(4), 11), Verdict::Inside);
+        check(&log, tail(Some(3), 10), Verdict::Gone);
     }
 
     /// One log of an epoch history: in each of some epochs somebody appended to some earlier log, cut anywhere.

@@ -268,21 +268,27 @@ impl Follower {
         // An empty log has no record before; there is nothing that could differ.
         let continues = previous.end == tail.end && (tail.epoch.is_none() || previous.epoch == tail.epoch);
         if !continues {
-            return self.on_append_elsewhere(previous, effects);
+            return self.on_append_elsewhere(previous, high_watermark, effects);
         }
         self.agreed = true;
         self.told = None;
         self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
         if !is_bare {
             effects.push(FollowerEffect::Append);
+        } else if self.durable_end == tail.end {
+            // The leader knows then that it was heard. What is not durable yet is confirmed when it is.
+            self.tell_progress(effects);
         }
         self.advance(self.leader_high_watermark.min(self.durable_end), effects);
     }
 
     /// An append that does not fit here came twice, or one before it is lost.
-    fn on_append_elsewhere(&mut self, previous: LogTail, effects: &mut Vec<FollowerEffect>) {
+    fn on_append_elsewhere(&mut self, previous: LogTail, high_watermark: Offset, effects: &mut Vec<FollowerEffect>) {
         if self.agreed && previous.end < self.log_end() {
-            return self.tell_progress(effects);
+            self.tell_progress(effects);
+            // The batches are known; the watermark may be news.
+            self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
+            return self.advance(self.leader_high_watermark.min(self.durable_end), effects);
         }
         // Said once, not to every one of the appends that follow the lost one; if that is lost too, the leader asks.
         if self.told != Some(self.history.tail()) {

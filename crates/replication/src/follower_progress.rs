@@ -253,10 +253,20 @@ impl FollowerProgress {
         self.on_told(high_watermark);
     }
 
-    /// It was told this high watermark.
-    pub(crate) fn on_told(&mut self, high_watermark: Offset) {
+    /// It was told this high watermark, together with what was appended.
+    fn on_told(&mut self, high_watermark: Offset) {
         self.told = Some(high_watermark);
         self.notice_at = None;
+    }
+
+    /// It was told this high watermark alone, and confirms that like an append without bytes.
+    pub(crate) fn on_noticed(&mut self, high_watermark: Offset, now: Duration) {
+        self.on_told(high_watermark);
+        let Some(next) = self.next() else { return };
+        if self.in_flight.is_empty() {
+            self.confirmed_at = now;
+        }
+        self.in_flight.push_back((next, 0));
     }
 
     /// Whether it does not know yet that its log is agreed on, and no append is going to tell it.

@@ -100,7 +100,17 @@ fn the_watermark_moves_after_the_records_are_durable_and_never_beyond_them() {
     assert_eq!(follower.append(Some(30), 2, 9), [FollowerEffect::Append]);
     follower.appended(30, 2, 4);
     assert_eq!(follower.durable(4), [progress(4), advance(4)]);
-    assert_eq!(follower.bare(Some(30), 4, 3), [], "it never goes back");
+    assert_eq!(follower.bare(Some(30), 4, 3), [progress(4)], "it never goes back");
+}
+
+#[test]
+fn a_watermark_told_alone_is_confirmed_at_once_or_with_what_is_not_durable_yet() {
+    let (mut follower, _) = Fixture::of(&[(10, 0)], 5, 3);
+    assert_eq!(follower.bare(Some(10), 5, 4), [progress(5), advance(4)]);
+    follower.append(Some(10), 5, 4);
+    follower.appended(30, 5, 6);
+    assert_eq!(follower.bare(Some(30), 6, 6), [advance(5)]);
+    assert_eq!(follower.durable(6), [progress(6), advance(6)]);
 }
 
 #[test]
@@ -120,6 +130,7 @@ fn an_append_that_comes_twice_is_confirmed_and_not_appended() {
     follower.appended(30, 5, 6);
     follower.durable(6);
     assert_eq!(follower.append(Some(10), 5, 3), [progress(6)]);
+    assert_eq!(follower.append(Some(10), 5, 6), [progress(6), advance(6)], "the watermark it carries is news");
 }
 
 #[test]

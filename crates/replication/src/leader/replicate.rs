@@ -116,11 +116,11 @@ impl Leader {
 
     /// A follower whose log is newly agreed on is told so at once, and alone if there is nothing to append.
     fn greet(&mut self, to: &BrokerId, effects: &mut Vec<Effect>) {
-        let (log_end, high_watermark) = (self.log_end(), self.high_watermark());
+        let (now, log_end, high_watermark) = (self.elapsed, self.log_end(), self.high_watermark());
         if let Some(follower) = self.replicas.follower_mut(to)
             && follower.is_to_be_greeted(log_end)
         {
-            follower.on_told(high_watermark);
+            follower.on_noticed(high_watermark, now);
             let message = Box::new(self.append_message(log_end, Vec::new()));
             effects.push(Effect::Send { to: to.clone(), message });
         }
@@ -171,7 +171,7 @@ impl Leader {
             } else if follower.is_notice_due(now)
                 && let Some(next) = follower.next()
             {
-                follower.on_told(high_watermark);
+                follower.on_noticed(high_watermark, now);
                 let previous = LogTail { epoch: history.epoch_before(next), end: next };
                 Body::Append { previous, high_watermark, batches: Vec::new() }
             } else {

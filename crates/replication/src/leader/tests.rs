@@ -67,6 +67,7 @@ impl Fixture {
         let mut fixture = Self::with(&["a", "b"], Some(1));
         fixture.link("b", true);
         fixture.position("b", 1, None, 0, 0);
+        fixture.durable("b", 0);
         fixture
     }
 

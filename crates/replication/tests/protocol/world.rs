@@ -89,8 +89,8 @@ impl World {
                 let lapsed = self.random.chance(40);
                 self.with(broker, |node, around, _| node.lapse(lapsed, around));
             }
-            988..992 => self.with(broker, |node, around, _| node.trim(around)),
-            992..996 => self.now += Duration::from_secs(self.random.below(8)),
+            988..995 => self.with(broker, |node, around, _| node.trim(around)),
+            995..998 => self.now += Duration::from_secs(self.random.below(8)),
             _ => {}
         }
         self.note();
@@ -126,7 +126,7 @@ impl World {
     fn is_well(&self) -> bool {
         let end = self.nodes[0].log.end();
         self.controller.current().in_sync.len() == BROKERS
-            && self.nodes.iter().all(|node| node.log.end() == end)
+            && self.nodes.iter().all(|node| node.log.end() == end && node.high_watermark == end)
             && self.checker.committed_count() == end
     }
 
@@ -139,7 +139,7 @@ impl World {
             self.network.push(InFlight { from: broker, to, message });
         }
         self.changes.extend(changes.into_iter().map(|change| (broker, change)));
-        while self.network.len() > IN_FLIGHT_MAX {
+        while self.faulty && self.network.len() > IN_FLIGHT_MAX {
             let lost = self.random.index(self.network.len());
             self.network.swap_remove(lost);
         }

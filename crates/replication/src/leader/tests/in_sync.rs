@@ -93,9 +93,23 @@ fn after_a_silence_the_controller_is_asked_again_even_for_the_agreed_set() {
 }
 
 #[test]
+fn one_refusal_does_not_speak_for_another_proposal() {
+    let mut fixture = alone();
+    fixture.position("b", 1, Some(10), 6, 6);
+    assert_eq!(asked(&fixture.tick(1)), ["a/1 b/1"], "asked twice, and neither is answered");
+    fixture.store();
+    fixture.durable("a", 7);
+    let epoch = PartitionEpoch::new(fixture.version);
+    assert_eq!(fixture.step(Event::InSyncRefused { epoch }), [], "the other one may be agreed on");
+    assert_eq!(fixture.step(Event::InSyncRefused { epoch }), [advance(7)]);
+}
+
+#[test]
 fn a_late_version_changes_nothing() {
     let mut fixture = Fixture::pair();
     fixture.agree(&["a", "b"]);
+    // Or it would be proposed, and waited for because of that.
+    fixture.link("b", false);
     fixture.version = 28;
     fixture.agree(&["a"]);
     fixture.store();

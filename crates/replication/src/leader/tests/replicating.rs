@@ -96,6 +96,14 @@ fn a_follower_without_a_link_is_not_asked() {
 }
 
 #[test]
+fn a_follower_whose_link_was_down_is_asked_anew() {
+    let mut fixture = Fixture::pair();
+    fixture.store();
+    fixture.link("b", false);
+    assert_eq!(fixture.link("b", true), [send("b", Body::Begin)]);
+}
+
+#[test]
 fn an_idle_leader_whose_followers_are_abreast_needs_no_tick() {
     let mut fixture = Fixture::pair();
     assert_eq!(fixture.leader.next_tick(), None);
@@ -105,7 +113,20 @@ fn an_idle_leader_whose_followers_are_abreast_needs_no_tick() {
     assert_eq!(fixture.durable("b", 1), [advance(1)]);
     assert_eq!(fixture.leader.next_tick(), Some(NOTICE_DELAY));
     assert_eq!(fixture.tick(1), [notice("b", Some(30), 1, 1)]);
+    fixture.durable("b", 1);
     assert_eq!(fixture.leader.next_tick(), None);
+}
+
+#[test]
+fn a_watermark_told_alone_that_gets_lost_is_told_again() {
+    let mut fixture = Fixture::pair();
+    fixture.store();
+    fixture.step(Event::Pushed { to: broker("b"), end: Offset::new(1), bytes: 100 });
+    fixture.durable("a", 1);
+    fixture.durable("b", 1);
+    assert_eq!(fixture.tick(1), [notice("b", Some(30), 1, 1)]);
+    assert_eq!(fixture.tick(3), [send("b", Body::Begin)]);
+    assert_eq!(fixture.position("b", 1, Some(30), 1, 1), [notice("b", Some(30), 1, 1)]);
 }
 
 #[test]
@@ -131,6 +152,8 @@ fn a_message_of_an_earlier_leadership_is_fenced_and_one_of_a_later_ignored() {
     assert_eq!(say(29, Body::Begin), [send("b", Body::Fenced)]);
     assert_eq!(say(29, Body::Fenced), [], "fencing is not answered by fencing");
     assert_eq!(say(31, Body::Begin), []);
+    let (incarnation, durable_end) = (BrokerIncarnation::new(1), Offset::ZERO);
+    assert_eq!(say(31, Body::Position { incarnation, tail: tail(None, 0), durable_end, intact: true }), []);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 pub mod admin;
 pub mod api;
 pub mod cluster;
+pub mod cluster_test;
 pub mod damage;
 pub mod dice;
 pub mod server;

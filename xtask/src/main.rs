@@ -5,6 +5,7 @@
 
 mod bench;
 mod ci;
+mod cluster_test;
 mod conformance;
 mod layers;
 mod sim;
@@ -34,6 +35,8 @@ enum Command {
     Bench(bench::BenchArguments),
     /// Runs the storage and replication core under seeded faults on virtual time.
     Sim(sim::SimArguments),
+    /// Hurts a cluster of real servers under load and reads back everything that was acknowledged.
+    ClusterTest(cluster_test::ClusterTestArguments),
     /// Runs the unchanged Go client against a fresh server, where Go is installed.
     Conformance,
 }
@@ -45,6 +48,7 @@ fn main() -> ExitCode {
         Command::Tidy => tidy::run(),
         Command::Bench(arguments) => bench::run(&arguments),
         Command::Sim(arguments) => sim::run(&arguments),
+        Command::ClusterTest(arguments) => cluster_test::run(&arguments),
         Command::Conformance => conformance::run(),
     };
     match outcome {

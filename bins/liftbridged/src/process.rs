@@ -78,9 +78,12 @@ async fn start_and_serve(config: Config) -> Result<(), StartError> {
     }
     server.serve(broker.clone(), Authorizer::allow_all()).await;
     announce(&config, &server, peers.as_ref(), &broker);
-    obey(&mut signals, tls.as_deref(), peers.as_ref()).await;
+    let expelled = tokio::select! {
+        () = obey(&mut signals, tls.as_deref(), peers.as_ref()) => None,
+        reason = broker.expelled() => Some(reason),
+    };
     stop(&server, peers.as_ref(), &broker, &mut signals).await;
-    Ok(())
+    expelled.map_or(Ok(()), |reason| Err(StartError::Expelled { reason }))
 }
 
 fn lock_data_directory(config: &Config) -> Result<DirectoryLock, StartError> {

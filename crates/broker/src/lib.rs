@@ -14,6 +14,7 @@ mod directories;
 mod directory_id;
 mod errors;
 mod follow_metadata;
+mod forwarding;
 mod heartbeats;
 mod inbox;
 mod join_cluster;

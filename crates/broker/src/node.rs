@@ -5,12 +5,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use liftbridge_commitlog::Volume;
 use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Standing, Stream};
 use liftbridge_replication::{Assignment, BrokerLife};
 use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamSettings, Subject};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::agreement::Agreement;
 use crate::clock::Clock;
@@ -21,6 +23,10 @@ use crate::requests::PartitionRoute;
 use crate::shutdown::Life;
 use crate::streams_here::{LocalPartition, LocalStream, Seats, StreamsHere};
 use crate::subjects::{Attachment, Subjects};
+
+/// How long a stream that is not known is waited for. Longer than news takes from one server to another, and too short for
+/// anybody to mind who has mistaken a name.
+const HEARSAY_PATIENCE: Duration = Duration::from_millis(200);
 
 /// One running broker's insides, shared by every handle on it.
 pub(crate) struct Node {
@@ -43,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) lapsed: AtomicBool,
     /// Whether it takes its leave, and gives no signs of life any more.
     pub(crate) leaving: AtomicBool,
+    /// Whether it lets nothing in, because others are about to lead what it leads.
+    pub(crate) handing_over: watch::Sender<bool>,
     /// Why the cluster has no place for this server, once that is so.
     pub(crate) expulsion: watch::Sender<Option<String>>,
 }
@@ -154,6 +162,42 @@ impl Node {
     /// Whether it gives the controller signs of life.
     pub(crate) fn gives_signs_of_life(&self) -> bool {
         !self.leaving.load(Ordering::Acquire) && self.expulsion.borrow().is_none()
+    }
+
+    /// Waits a moment for a stream that is not known here: it may have been made through another server just now.
+    pub(crate) async fn hear_of_stream(&self, name: &str) {
+        let end = Instant::now() + HEARSAY_PATIENCE;
+        let mut carried_out = self.agreement.carried_out();
+        while self.streams.get(name).is_none() && !self.standing.borrow().alone {
+            match tokio::time::timeout_at(end, self.agreement.carried_out_after(carried_out)).await {
+                Ok(Some(index)) => carried_out = index,
+                Ok(None) | Err(_) => return,
+            }
+        }
+    }
+
+    /// Whether what is published has to wait until others lead what this broker leads.
+    pub(crate) fn is_handing_over(&self) -> bool {
+        *self.handing_over.borrow()
+    }
+
+    /// Waits until others lead what this broker has led, if they are about to.
+    pub(crate) async fn handover_over(&self) {
+        if self.is_handing_over() {
+            // It fails only with the node.
+            let _ = self.handing_over.subscribe().wait_for(|is_handing_over| !is_handing_over).await;
+        }
+    }
+
+    /// Whether everything that was let in here for partitions with other replicas is committed.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.streams.all().iter().flat_map(|stream| &stream.partitions).all(|partition| {
+            let replica = partition.leading_replica().filter(|replica| replica.is_replicated());
+            replica.is_none_or(|replica| {
+                let status = replica.status();
+                status.high_watermark >= status.log_end
+            })
+        })
     }
 
     /// Notes that the cluster has no place for this server.

@@ -2,6 +2,7 @@
 //! stored.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -33,13 +34,20 @@ impl Broker {
     /// reached; what becomes of the message goes to `reply`, refusals included.
     pub async fn publish(&self, request: Authorized<Publish>, reply: PublishReply) {
         let request = request.into_request();
+        if matches!(self.target(&request), Err(PublishError::StreamNotFound { .. })) {
+            self.node.hear_of_stream(&request.stream).await;
+        }
         let target = match self.target(&request) {
             Ok(target) => target,
             Err(refusal) => return reply.answer(Err(refusal)),
         };
-        match target.partition.leading_replica() {
+        if let Err(refusal) = target.admits(&request) {
+            return reply.answer(Err(refusal));
+        }
+        self.node.handover_over().await;
+        match target.partition.open_to_publishers() {
             Some(_) => self.publish_to(target, request, reply).await,
-            None => self.forward(&target, request, reply),
+            None => self.forward(&target.partition, request, reply).await,
         }
     }
 
@@ -48,10 +56,15 @@ impl Broker {
     pub(crate) async fn publish_here(&self, request: Publish, reply: PublishReply) {
         let mut carried_out = self.node.agreement.carried_out();
         let end = Instant::now() + CATCHING_UP_PATIENCE;
+        self.node.handover_over().await;
         loop {
             let refusal = match self.target(&request) {
                 Ok(target) if target.partition.leading_replica().is_some() => {
                     return self.publish_to(target, request, reply).await;
+                }
+                // Whoever leaves leads nothing any more.
+                Ok(_) if self.node.leaving.load(Ordering::Acquire) => {
+                    return reply.answer(Err(PublishError::NotLeader));
                 }
                 Ok(_) => PublishError::NotLeader,
                 Err(refusal @ PublishError::StreamNotFound { .. }) => refusal,
@@ -62,15 +75,6 @@ impl Broker {
                 Ok(Some(index)) => carried_out = index,
                 Ok(None) | Err(_) => return reply.answer(Err(refusal)),
             }
-        }
-    }
-
-    /// Hands a message to whoever leads its partition.
-    fn forward(&self, target: &Target, request: Publish, reply: PublishReply) {
-        match target.admits(&request).map(|()| target.partition.leader()) {
-            Ok(Some(leader)) => self.node.peers.publish(&leader, request, reply),
-            Ok(None) => reply.answer(Err(PublishError::NotLeader)),
-            Err(refusal) => reply.answer(Err(refusal)),
         }
     }
 
@@ -100,6 +104,7 @@ impl Broker {
         if !self.node.life.is_running() {
             return reply.answer(Err(PublishError::ShuttingDown));
         }
+        self.node.handover_over().await;
         let subject = match Subject::new(&subject) {
             Ok(subject) if !subject.has_wildcard() => subject,
             _ => return reply.answer(Err(PublishError::InvalidSubject)),
@@ -110,8 +115,8 @@ impl Broker {
         }
         let mut holding = Vec::new();
         for (partition, reply) in partitions.iter().zip(reply.first_of(partitions.len())) {
-            let Some(replica) = partition.leading_replica() else {
-                self.forward_from_subject(partition, message.clone(), ack_policy, reply);
+            let Some(replica) = partition.open_to_publishers() else {
+                self.forward_from_subject(partition, message.clone(), ack_policy, reply).await;
                 continue;
             };
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
@@ -134,18 +139,17 @@ impl Broker {
     }
 
     /// Hands a message that was published to a subject to whoever leads one of the partitions it reaches.
-    fn forward_from_subject(
+    async fn forward_from_subject(
         &self,
-        partition: &LocalPartition,
+        partition: &Arc<LocalPartition>,
         message: Message,
         ack_policy: AckPolicy,
         reply: PublishReply,
     ) {
-        let Some(leader) = partition.leader() else { return reply.answer(Err(PublishError::NotLeader)) };
         let (stream, number) = (Arc::from(partition.route().stream.as_str()), partition.route().partition.to_wire());
         let expected_offset = EXPECTED_OFFSET_OF_SUBJECT;
         let request = Publish { stream, partition: number, message, ack_policy, expected_offset };
-        self.node.peers.publish(&leader, request, reply);
+        self.forward(partition, request, reply).await;
     }
 
     /// The replica here that the message is for, resumed if it is paused, or why the message is refused.

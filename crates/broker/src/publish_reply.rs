@@ -1,5 +1,6 @@
 //! The answer a publisher is owed. Owns that exactly one is given; never what it says.
 
+use std::fmt;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -27,6 +28,17 @@ enum To {
     },
     /// Whoever of several answers first does so for all.
     First(Arc<Mutex<PublishReply>>),
+    /// Somebody of this server, who passes it on or tries again.
+    Call(Call),
+}
+
+/// What is called with an answer.
+struct Call(Box<dyn FnOnce(PublishOutcome) + Send>);
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Call")
+    }
 }
 
 impl PublishReply {
@@ -45,6 +57,11 @@ impl PublishReply {
     /// under way, and so the queue.
     pub fn queued(queue: ReplyQueue, ticket: usize) -> Self {
         Self(To::Queue { queue, ticket })
+    }
+
+    /// An answer that `take` gets, from any thread; it must not block.
+    pub(crate) fn calling(take: impl FnOnce(PublishOutcome) + Send + 'static) -> Self {
+        Self(To::Call(Call(Box::new(take))))
     }
 
     /// As many answers as wanted, of which the first one given becomes this one.
@@ -67,6 +84,7 @@ impl PublishReply {
             To::One(sender) => drop(sender.send(outcome)),
             To::Queue { queue, ticket } => queue.push(QueuedOutcome { ticket, outcome }),
             To::First(shared) => shared.lock().give(outcome),
+            To::Call(Call(take)) => take(outcome),
         }
     }
 }

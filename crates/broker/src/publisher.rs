@@ -78,13 +78,18 @@ impl Publisher {
         }
         let target = match self.target.take().map_or_else(|| self.broker.target(request.request()), Ok) {
             Ok(target) => self.target.insert(target),
+            // It may have been made through another server a moment ago.
+            Err(PublishError::StreamNotFound { .. }) if !self.broker.node.standing.borrow().alone => {
+                return Some(self.publish_after(None, request, reply));
+            }
             Err(refusal) => return refuse(reply, refusal),
         };
         if let Err(refusal) = target.admits(request.request()) {
             return refuse(reply, refusal);
         }
-        // Paused, or led elsewhere.
-        if target.partition.leading_replica().is_none_or(|replica| replica.is_paused()) {
+        // Paused, led elsewhere, or about to be.
+        let waits = self.broker.node.is_handing_over();
+        if waits || target.partition.open_to_publishers().is_none_or(|replica| replica.is_paused()) {
             let handed_over = self.hand_over();
             return Some(self.publish_after(handed_over, request, reply));
         }

@@ -17,6 +17,12 @@ use crate::requests::Shutdown;
 /// How long the others get to take over before this server goes.
 const HANDOVER_PATIENCE: Duration = Duration::from_secs(2);
 
+/// How long what was let in may take to be committed before that.
+const SETTLING_PATIENCE: Duration = Duration::from_millis(400);
+/// How often it is looked at, and how often in a row it has to be so: what was let in last may not have got anywhere yet.
+const SETTLING_LOOK: Duration = Duration::from_millis(5);
+const SETTLED_LOOKS: usize = 4;
+
 /// How long threads get to leave the storage once nothing is finished any more. One that is stuck there cannot be ended.
 const CUT_OFF_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -154,21 +160,36 @@ async fn on_a_thread(node: &Arc<Node>, ends: impl FnOnce(&Node) + Send + 'static
 /// Has others lead what this broker leads, and another server be the controller, while everything here still answers: what is
 /// published through this server goes to whoever leads by then. Whoever is alone has nobody to ask; whoever gets no answer is
 /// fenced when nothing is heard of it.
-async fn hand_over(node: &Arc<Node>) {
+pub(crate) async fn hand_over(node: &Arc<Node>) {
     if node.standing.borrow().alone || node.leaving.swap(true, Ordering::AcqRel) {
         return;
     }
+    node.handing_over.send_replace(true);
+    // What is not committed by then ends with an error that says so.
+    let _ = tokio::time::timeout(SETTLING_PATIENCE, settled(node)).await;
     let life = BrokerLife { id: node.id.clone(), incarnation: node.incarnation() };
     let handed_over = tokio::time::timeout(HANDOVER_PATIENCE, async {
         if let Err(error) = node.agreement.reach(Command::FenceBroker(life)).await {
             tracing::warn!(%error, "the others were not told that this server stops");
         }
+        node.handing_over.send_replace(false);
         node.metadata.resign();
         // An error means that the metadata is gone, and its part with it.
         let _ = node.standing.clone().wait_for(|standing| standing.part != Part::Controller).await;
     });
     if handed_over.await.is_err() {
         tracing::warn!("nobody took over in time: the others will notice that this server is gone");
+    }
+    node.handing_over.send_replace(false);
+}
+
+/// Waits until everything that was let in is committed.
+async fn settled(node: &Node) {
+    let mut looks = tokio::time::interval(SETTLING_LOOK);
+    let mut settled_looks = 0;
+    while settled_looks < SETTLED_LOOKS {
+        looks.tick().await;
+        settled_looks = if node.is_settled() { settled_looks + 1 } else { 0 };
     }
 }
 

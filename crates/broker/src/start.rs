@@ -84,6 +84,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         incarnation: OnceLock::new(),
         lapsed: AtomicBool::new(false),
         leaving: AtomicBool::new(false),
+        handing_over: watch::Sender::new(false),
         expulsion: watch::Sender::new(None),
     });
     meet_peers(&node, &config, membership);

@@ -8,6 +8,7 @@ use std::sync::{Arc, OnceLock};
 use liftbridge_types::{BrokerId, PartitionId, StreamId, StreamName, StreamSettings, Subject};
 use parking_lot::RwLock;
 
+use crate::forwarding::Forwarding;
 use crate::partition::Partition;
 use crate::requests::PartitionRoute;
 
@@ -35,6 +36,8 @@ pub(crate) struct LocalPartition {
     readonly: AtomicBool,
     /// The same for one that is paused.
     paused: AtomicBool,
+    /// Messages for it, while another broker leads it.
+    forwarding: Forwarding,
 }
 
 impl LocalPartition {
@@ -48,7 +51,8 @@ impl LocalPartition {
         let is_led_here = AtomicBool::new(seats.leader.as_ref() == Some(&me));
         let (readonly, paused) = (AtomicBool::new(readonly), AtomicBool::new(paused));
         let (replica, seats) = (OnceLock::new(), RwLock::new(seats));
-        Arc::new(Self { me, route, replica, seats, is_led_here, readonly, paused })
+        let forwarding = Forwarding::default();
+        Arc::new(Self { me, route, replica, seats, is_led_here, readonly, paused, forwarding })
     }
 
     /// What it is called.
@@ -71,9 +75,19 @@ impl LocalPartition {
         self.replica().filter(|_| self.is_led_here.load(Ordering::Acquire))
     }
 
+    /// The replica that is here, if it leads and nobody waits for that already.
+    pub(crate) fn open_to_publishers(&self) -> Option<&Arc<Partition>> {
+        self.leading_replica().filter(|_| self.forwarding.is_idle())
+    }
+
     /// The replica that is here, if it has everything committed.
     pub(crate) fn in_sync_replica(&self) -> Option<&Arc<Partition>> {
         self.replica().filter(|_| self.seats.read().in_sync.contains(&self.me))
+    }
+
+    /// Messages for it, while another broker leads it.
+    pub(crate) fn forwarding(&self) -> &Forwarding {
+        &self.forwarding
     }
 
     /// Who leads it.

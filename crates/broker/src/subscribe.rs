@@ -20,6 +20,7 @@ impl Broker {
         if !self.node.life.is_running() {
             return Err(SubscribeError::ShuttingDown);
         }
+        self.node.hear_of_stream(&stream).await;
         let stream = self.node.streams.get(&stream).ok_or(SubscribeError::NotFound)?;
         let id = PartitionId::from_wire(partition).ok_or(SubscribeError::NotFound)?;
         let partition = stream.partition(id).ok_or(SubscribeError::NotFound)?;

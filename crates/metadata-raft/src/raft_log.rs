@@ -29,6 +29,7 @@ use thiserror::Error;
 
 use crate::codec::{DecodeError, RaftRecord, decode_record, encode_entry, encode_hard_state, encode_reset};
 use crate::log_index::LogIndex;
+use crate::raft_storage::REJOIN;
 
 /// Size of a segment, and so the step in which old records go.
 const SEGMENT_BYTES_MAX: u64 = 1024 * 1024;
@@ -49,7 +50,7 @@ pub enum RaftLogError {
     /// The newest records are damaged or gone, so that nobody can know what was agreed on last.
     #[error(
         "the newest records of `raft` are damaged or missing (records {start} to {end}), so what was agreed on last is \
-         unknown; restore the directory `raft` from a backup"
+         unknown; restore the directory `raft` from a backup, or {REJOIN}"
     )]
     NewestDamaged {
         /// The first damaged record.

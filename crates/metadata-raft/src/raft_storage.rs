@@ -43,6 +43,10 @@ const FOUNDING_TERM: u64 = 1;
 /// Before every entry: what a server has that joined and was sent nothing yet.
 const NOTHING_YET: LogIndex = LogIndex::new(0);
 
+/// The way out for one of several servers, whose peers have everything.
+pub(crate) const REJOIN: &str = "if other servers of the cluster have it, run `liftbridge-admin cluster remove` for this \
+                                 server and let it join again with an empty data directory";
+
 /// The metadata could not be opened.
 #[derive(Debug, Error)]
 pub enum OpenMetadataError {
@@ -66,11 +70,11 @@ pub enum OpenMetadataError {
     /// No whole snapshot is continued by the log.
     #[error(
         "what was agreed on cannot be read back: no whole snapshot in `raft/snapshots` is continued by the log in `raft`; \
-         restore the directory `raft` from a backup"
+         restore the directory `raft` from a backup, or {REJOIN}"
     )]
     Unreachable,
     /// The latest vote is gone.
-    #[error("the log in `raft` lost its hard state; restore the directory `raft` from a backup")]
+    #[error("the log in `raft` lost its hard state; restore the directory `raft` from a backup, or {REJOIN}")]
     Forgetful,
     /// Raft refuses what was read, or could not commit what the log holds.
     #[error("raft: {reason}")]

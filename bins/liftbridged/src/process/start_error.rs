@@ -1,4 +1,4 @@
-//! Why the server did not start. Owns the one line each reason is told in.
+//! Why the server did not start, or stopped without being asked to. Owns the one line each reason is told in.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use liftbridge_commitlog::DirectoryLockError;
 use liftbridge_server_api::{BindError, RecorderInstalled, TlsError};
 use thiserror::Error;
 
-/// The server did not start.
+/// The server did not start, or may not go on.
 #[derive(Debug, Error)]
 pub(crate) enum StartError {
     #[error("cannot start threads: {0}")]
@@ -30,6 +30,8 @@ pub(crate) enum StartError {
     SecretFile { path: PathBuf, reason: String },
     #[error(transparent)]
     Metrics(#[from] RecorderInstalled),
+    #[error("{reason}; to let it in again, start it with an empty data directory")]
+    Expelled { reason: String },
     #[error(transparent)]
     Broker(#[from] liftbridge_broker::StartError),
 }

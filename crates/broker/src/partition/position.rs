@@ -69,7 +69,9 @@ impl TimeIndex for LogView {
 /// Turns start, stop and direction into the range to deliver.
 ///
 /// Where a forward subscription would begin beyond what is committed, it begins with the first record committed from now on,
-/// not at the offset asked for: that is what clients of the protocol expect.
+/// not at the offset asked for: that is what clients of the protocol expect. Not so for an offset up to the end of the log:
+/// a new leader learns only after a while that everything it holds is committed, and who has read up to there from the
+/// leader before must not be shown it again.
 pub(crate) fn resolve(
     start: StartPosition,
     stop: StopPosition,
@@ -77,6 +79,7 @@ pub(crate) fn resolve(
     bounds: LogBounds,
     times: &impl TimeIndex,
 ) -> Result<ReadRange, SubscribeError> {
+    let is_offset = matches!(start, StartPosition::Offset(_));
     let start = start_offset(start, bounds, times)?;
     if let StopPosition::Offset(stop) = stop
         && stop < NO_STOP
@@ -87,6 +90,8 @@ pub(crate) fn resolve(
         });
     }
     let stop = stop_offset(stop, reverse, bounds, times)?;
+    let LogBounds { log_start, log_end, high_watermark, .. } = bounds;
+    let latest = if is_offset && start <= log_end { log_end } else { high_watermark };
     if let Some(stop) = stop {
         let (stop_wire, start_wire) = (to_wire(stop), to_wire(start));
         if reverse && stop > start {
@@ -96,12 +101,11 @@ pub(crate) fn resolve(
             return Err(SubscribeError::StopBeforeStart { stop: stop_wire, start: start_wire });
         }
     }
-    let LogBounds { log_start, high_watermark, .. } = bounds;
     if reverse {
         let lowest = stop.unwrap_or(log_start).max(log_start);
         return Ok(ReadRange::Reverse { end: start.next().min(high_watermark), lowest });
     }
-    let next = start.min(high_watermark).max(log_start);
+    let next = start.min(latest).max(log_start);
     Ok(ReadRange::Forward { next, end: stop.map(Offset::next) })
 }
 

@@ -1,11 +1,13 @@
 //! Several brokers in one process, over a network that is not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use liftbridge_metadata_raft::Command;
 use parking_lot::Mutex;
+use tokio::sync::mpsc;
 
 use super::*;
 use crate::cluster_config::ClusterConfig;
@@ -13,6 +15,7 @@ use crate::peers::{
     Heartbeat, HeartbeatAnswer, Join, JoinAnswer, PartitionMessage, PeerCall, PeerError, PeerInbox, Peers,
     ProposeAnswer,
 };
+use crate::shutdown::hand_over;
 
 /// What every server can reach at once. An address is a server's id.
 #[derive(Default)]
@@ -54,7 +57,11 @@ impl Network {
 struct Wire {
     network: Arc<Network>,
     me: OnceLock<BrokerId>,
+    /// What goes to each broker, in its order.
+    forwarded: Mutex<BTreeMap<BrokerId, mpsc::UnboundedSender<Forwarded>>>,
 }
+
+type Forwarded = (Arc<dyn PeerInbox>, Publish, PublishReply);
 
 impl fmt::Debug for Wire {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -122,7 +129,19 @@ impl Peers for Wire {
 
     fn publish(&self, to: &BrokerId, request: Publish, reply: PublishReply) {
         match self.to(to) {
-            Ok(inbox) => drop(tokio::spawn(async move { inbox.publish(request, reply).await })),
+            Ok(inbox) => {
+                let mut forwarded = self.forwarded.lock();
+                let queue = forwarded.entry(to.clone()).or_insert_with(|| {
+                    let (sender, mut queued) = mpsc::unbounded_channel::<Forwarded>();
+                    tokio::spawn(async move {
+                        while let Some((inbox, request, reply)) = queued.recv().await {
+                            inbox.publish(request, reply).await;
+                        }
+                    });
+                    sender
+                });
+                let _ = queue.send((inbox, request, reply));
+            }
             Err(_) => reply.answer(Err(PublishError::NotLeader)),
         }
     }
@@ -152,7 +171,11 @@ impl Cluster {
     async fn try_start(&self, at: usize, volume: &FaultyVolume) -> Result<Broker, StartError> {
         let config = BrokerConfig::new(Arc::new(volume.clone()), id(at));
         let cluster = ClusterConfig {
-            peers: Arc::new(Wire { network: Arc::clone(&self.network), me: OnceLock::new() }),
+            peers: Arc::new(Wire {
+                network: Arc::clone(&self.network),
+                me: OnceLock::new(),
+                forwarded: Mutex::default(),
+            }),
             peer_address: Some(id(at).as_str().to_owned()),
             join: if at == 0 { Vec::new() } else { vec!["n1".to_owned()] },
             replica_lag_max: Duration::from_secs(2),
@@ -281,6 +304,49 @@ async fn a_broker_that_stops_hands_over_first_and_finds_its_place_again() {
     let again = cluster.try_start(0, &volume).await.unwrap();
     cluster.brokers.insert(0, again);
     cluster.until("all are in sync again", |broker| in_sync(broker, "orders") == 3).await;
+    cluster.stop().await;
+}
+
+/// Publishes one message after the other, without waiting for answers; what was acknowledged has to be there once, in order.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_publish_fails_while_a_broker_stops() {
+    let mut cluster = Cluster::of(3).await;
+    cluster.create_on_all("orders").await;
+    let stopping = leader(&cluster.brokers[0], "orders").unwrap();
+    let at = cluster.brokers.iter().position(|broker| *broker.id() == stopping).unwrap();
+    let stopping = cluster.brokers.remove(at);
+    // Through the broker that stops, and through one that stays, until some time after it has handed over.
+    let is_over = Arc::new(AtomicBool::new(false));
+    let publishers = [stopping.clone(), cluster.brokers[0].clone()].map(|broker| {
+        let is_over = Arc::clone(&is_over);
+        tokio::spawn(async move {
+            let (mut waiting, mut offsets) = (VecDeque::new(), Vec::new());
+            let mut left = 20;
+            while left > 0 {
+                left -= usize::from(is_over.load(Ordering::SeqCst));
+                let (reply, outcome) = PublishReply::one();
+                broker.publish(Authorized::internal(to("orders", 0, "x")), reply).await;
+                waiting.push_back(outcome);
+                while waiting.len() >= 16 || (left == 0 && !waiting.is_empty()) {
+                    offsets.push(waiting.pop_front().unwrap().await.unwrap().unwrap().offset);
+                }
+            }
+            offsets
+        })
+    });
+    hand_over(&stopping.node).await;
+    is_over.store(true, Ordering::SeqCst);
+    let mut count = 0;
+    for publisher in publishers {
+        let offsets = publisher.await.unwrap();
+        assert!(offsets.is_sorted(), "{offsets:?}");
+        count += offsets.len();
+    }
+    let now_leads = leader(&cluster.brokers[0], "orders").unwrap();
+    assert_ne!(now_leads, *stopping.id());
+    let reader = cluster.brokers.iter().find(|broker| *broker.id() == now_leads).unwrap();
+    assert_eq!(values(reader, "orders", 0).await.len(), count);
+    stopping.shutdown(Shutdown::Fast).await;
     cluster.stop().await;
 }
 

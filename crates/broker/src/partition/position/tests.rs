@@ -93,7 +93,14 @@ fn a_start_beyond_what_is_committed_waits_for_the_next_commit() {
     check(StartPosition::Offset(100), OnCancel, log(0, 5, 5), Ok((5, None)));
     check(StartPosition::Latest, OnCancel, log(0, 5, 8), Ok((5, None)));
     check(StartPosition::NewOnly, OnCancel, log(0, 5, 8), Ok((5, None)));
-    check(StartPosition::Offset(7), OnCancel, log(0, 5, 8), Ok((5, None)));
+    check(StartPosition::Offset(9), OnCancel, log(0, 5, 8), Ok((5, None)));
+}
+
+#[test]
+fn who_goes_on_at_a_new_leader_is_not_shown_again_what_it_has_read() {
+    // The new leader holds 8 records and knows of 5 that they are committed; the one before had shown 7 of them.
+    check(StartPosition::Offset(7), OnCancel, log(0, 5, 8), Ok((7, None)));
+    check(StartPosition::Offset(8), OnCancel, log(0, 5, 8), Ok((8, None)));
 }
 
 #[test]

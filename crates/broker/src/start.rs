@@ -6,13 +6,15 @@
 //! 3. What deletions left, which must go before their names can be used again.
 //! 4. The registration, which ends every earlier life of this broker. With peers it may take as long as they take to agree.
 //! 5. The partitions this broker keeps, as agreed on at one index.
-//! 6. The follower of what is agreed on from there on; signs of life.
+//! 6. The follower of what is agreed on from there on; signs of life, until the first of them is heard: whoever is told that
+//!    this server is ready may count on it for a new stream.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::num::NonZero;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use liftbridge_metadata_raft::{
     Applied, Command, DeletedStream, DirectoryId, FEATURE_LEVEL, LogIndex, Member, Metadata, MetadataOptions,
@@ -22,6 +24,7 @@ use liftbridge_metadata_raft::{
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use crate::agreement::Agreement;
 use crate::clock::Clock;
@@ -83,6 +86,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         life: Life::default(),
         incarnation: OnceLock::new(),
         lapsed: AtomicBool::new(false),
+        cut_off: AtomicBool::new(false),
         leaving: AtomicBool::new(false),
         handing_over: watch::Sender::new(false),
         expulsion: watch::Sender::new(None),
@@ -99,6 +103,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
     }
     tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout));
+    be_heard_of(&node, config.cluster.session_timeout).await;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
 }
@@ -245,6 +250,19 @@ async fn register(
             return Err(StartError::Metadata { reason: refused.to_string() });
         }
         tracing::info!(reason = %refused, "not registered yet: waiting for the other servers of the cluster");
+    }
+}
+
+/// Waits until this broker is heard of, for `patience` at most: the controller may be gone at the moment.
+async fn be_heard_of(node: &Node, patience: Duration) {
+    let end = Instant::now() + patience;
+    let mut carried_out = node.agreement.carried_out();
+    let is_fenced = || node.metadata.state().brokers().get(&node.id).is_some_and(|broker| broker.fenced);
+    while is_fenced() && !node.standing.borrow().alone {
+        match tokio::time::timeout_at(end, node.agreement.carried_out_after(carried_out)).await {
+            Ok(Some(index)) => carried_out = index,
+            Ok(None) | Err(_) => return,
+        }
     }
 }
 

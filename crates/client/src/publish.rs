@@ -48,7 +48,7 @@ impl Client {
     /// Publishes one message and waits for its ack; with [`AckPolicy::None`] there is none and it returns once the message is on
     /// its way.
     ///
-    /// A message that was certainly not sent is tried again, five times altogether. One whose outcome is unknown is repeated only
+    /// A message that was certainly not sent, or refused by a broker that does not lead, is tried again, five times altogether. One whose outcome is unknown is repeated only
     /// with [`Outgoing::at_least_once`].
     ///
     /// # Errors
@@ -61,7 +61,8 @@ impl Client {
                 Ok(ack) => return Ok(ack),
                 Err(error) => error,
             };
-            let repeat = matches!(error, PublishError::NotSent { .. }) || (message.repeats && error.outcome_unknown());
+            let not_stored = matches!(error, PublishError::NotSent { .. }) || error.is_of_another_leader();
+            let repeat = not_stored || (message.repeats && error.outcome_unknown());
             if !repeat || !retries.goes_on_after(number) {
                 return Err(error);
             }

@@ -1,6 +1,7 @@
 //! Which replicas decide and how far each is. Owns the agreed set, the sets that are proposed and the followers' progress;
 //! never what follows from them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation, Offset, PartitionEpoch};
@@ -31,12 +32,15 @@ pub(crate) struct InSyncReplicas {
     assignment: Assignment,
     proposed: Option<Proposed>,
     followers: Vec<FollowerProgress>,
+    /// Who can be reached. Whoever is to follow later may be reachable before.
+    linked: BTreeSet<BrokerId>,
 }
 
 impl InSyncReplicas {
     /// The assigned replicas, of which only `me` has reported.
     pub(crate) fn new(me: BrokerLife, assignment: Assignment, durable_end: Offset, elapsed: Duration) -> Self {
-        let mut replicas = Self { me, durable_end, assignment, proposed: None, followers: Vec::new() };
+        let mut replicas =
+            Self { me, durable_end, assignment, proposed: None, followers: Vec::new(), linked: BTreeSet::new() };
         replicas.adopt_followers(elapsed);
         replicas
     }
@@ -64,6 +68,23 @@ impl InSyncReplicas {
     /// The follower with this id. A broker that does not keep the partition is none.
     pub(crate) fn follower_mut(&mut self, id: &BrokerId) -> Option<&mut FollowerProgress> {
         self.followers.iter_mut().find(|follower| follower.id == *id)
+    }
+
+    /// The end of what this replica itself has on stable storage.
+    pub(crate) fn own_durable_end(&self) -> Offset {
+        self.durable_end
+    }
+
+    /// The link to a broker opened or closed, whether or not it keeps the partition.
+    pub(crate) fn set_link(&mut self, to: &BrokerId, up: bool, log_end: Offset, elapsed: Duration) {
+        if up {
+            self.linked.insert(to.clone());
+        } else {
+            self.linked.remove(to);
+        }
+        if let Some(follower) = self.follower_mut(to) {
+            follower.on_link(up, log_end, elapsed);
+        }
     }
 
     /// How far this replica itself is.
@@ -121,15 +142,19 @@ impl InSyncReplicas {
         }
     }
 
+    /// Everybody in a change that is asked for and not answered.
+    pub(crate) fn proposed_ids(&self) -> &[BrokerId] {
+        self.proposed.as_ref().map_or(&[][..], |proposed| &proposed.union)
+    }
+
     /// Whether a change that is asked for, and not answered, has `id` in it.
     pub(crate) fn is_proposed(&self, id: &BrokerId) -> bool {
-        self.proposed.as_ref().is_some_and(|proposed| proposed.union.contains(id))
+        self.proposed_ids().contains(id)
     }
 
     /// The end of what all who decide have; `None` while that is not known or they are too few.
     pub(crate) fn committed_end(&self) -> Option<Offset> {
-        let proposed = self.proposed.as_ref().map_or(&[][..], |proposed| &proposed.union);
-        committed_end(&self.assignment.in_sync, proposed, self.assignment.minimum_to_commit(), self)
+        committed_end(&self.assignment.in_sync, self.proposed_ids(), self.assignment.minimum_to_commit(), self)
     }
 
     /// The life in which `id` would be an in-sync replica: the one its progress is known of, or the one that is agreed on.
@@ -146,7 +171,7 @@ impl InSyncReplicas {
         self.followers = others
             .map(|life| match known.iter().position(|follower| follower.id == life.id) {
                 Some(index) => known.swap_remove(index),
-                None => FollowerProgress::new(life.id.clone(), elapsed),
+                None => FollowerProgress::new(life.id.clone(), self.linked.contains(&life.id), elapsed),
             })
             .collect();
     }

@@ -6,6 +6,9 @@ use thiserror::Error;
 
 use crate::error::CallError;
 
+/// What servers answer to a message for a partition that another one leads.
+const NOT_LEADER: &str = "Server not partition leader";
+
 /// A message was not stored, or nobody knows whether it was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
@@ -15,8 +18,9 @@ pub enum PublishError {
         /// How long the client waited.
         after: Duration,
     },
-    /// The connection broke while the ack was outstanding. The message may have been stored.
-    #[error("the connection broke before the ack, the message may have been stored: {cause}")]
+    /// The connection broke while the ack was outstanding, or a message before this one got no ack in time. The message may
+    /// have been stored.
+    #[error("no ack came, the message may have been stored: {cause}")]
     OutcomeUnknown {
         /// What happened to the connection.
         cause: CallError,
@@ -90,6 +94,11 @@ impl PublishError {
             | Self::EncryptionFailed { .. }
             | Self::Closed => false,
         }
+    }
+
+    /// Whether the broker refused it because another one leads the partition; it was certainly not stored.
+    pub(crate) fn is_of_another_leader(&self) -> bool {
+        matches!(self, Self::Internal { message } if message == NOT_LEADER)
     }
 
     /// Whether the message may have been stored all the same.

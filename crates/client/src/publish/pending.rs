@@ -9,8 +9,9 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::debug;
 
+use crate::cluster::Address;
 use crate::convert;
-use crate::error::PublishError;
+use crate::error::{CallError, PublishError};
 use crate::publish::Ack;
 use crate::publish::publisher::Route;
 use crate::publish::window::Place;
@@ -69,8 +70,8 @@ impl Pending {
         Ok(id)
     }
 
-    /// Hands an answer to who waits for it.
-    pub(crate) fn resolve(&self, mut response: wire::PublishResponse) {
+    /// Hands an answer to who waits for it; whether it says that another broker leads.
+    pub(crate) fn resolve(&self, mut response: wire::PublishResponse) -> bool {
         // Older servers name the message only in its ack.
         let id = match (&response.ack, response.correlation_id.is_empty()) {
             (Some(ack), true) => ack.correlation_id.parse(),
@@ -78,10 +79,12 @@ impl Pending {
         };
         let entry = id.ok().and_then(|id| self.state.lock().entries.remove(&id));
         let outcome = convert::publish_outcome(response);
+        let leads_elsewhere = outcome.as_ref().is_err_and(PublishError::is_of_another_leader);
         match entry {
             Some(entry) => entry.waiting.answer(outcome),
             None => debug!(?outcome, "an answer nobody waits for"),
         }
+        leads_elsewhere
     }
 
     /// When the next message is due to be given up; when there is none, the earliest time the next one could be.
@@ -90,18 +93,34 @@ impl Pending {
         state.entries.first_key_value().map_or_else(|| Instant::now() + self.ack_timeout, |(_, entry)| entry.deadline)
     }
 
-    /// Gives up what is due.
-    pub(crate) fn expire(&self, now: Instant) {
-        let mut due = Vec::new();
-        {
+    /// Gives up what is due, and with it whatever is behind it in the same partition: acks of a partition come in order, and
+    /// a publisher that never pauses would else stay for ever with a broker that does not answer. Whether there was anything.
+    pub(crate) fn expire(&self, now: Instant, address: &Address) -> bool {
+        let (mut due, mut stuck): (Vec<Entry>, Vec<Route>) = (Vec::new(), Vec::new());
+        let behind: Vec<Entry> = {
             let mut state = self.state.lock();
             while let Some(first) = state.entries.first_entry().filter(|first| first.get().deadline <= now) {
-                due.push(first.remove());
+                let entry = first.remove();
+                if !stuck.iter().any(|route| Route::ptr_eq(route, &entry.waiting.route)) {
+                    stuck.push(Route::clone(&entry.waiting.route));
+                }
+                due.push(entry);
             }
-        }
+            let is_behind =
+                |_: &u64, entry: &mut Entry| stuck.iter().any(|route| Route::ptr_eq(route, &entry.waiting.route));
+            state.entries.extract_if(.., is_behind).map(|(_, entry)| entry).collect()
+        };
+        // They would keep their partitions here.
+        drop(stuck);
+        let was_due = !due.is_empty();
         for entry in due {
             entry.waiting.answer(Err(PublishError::AckTimeout { after: self.ack_timeout }));
         }
+        for entry in behind {
+            let cause = CallError::timed_out(&address.to_string(), "a message before it got no ack in time");
+            entry.waiting.answer(Err(PublishError::OutcomeUnknown { cause }));
+        }
+        was_due
     }
 
     /// The stream is over: everyone still waiting gets `error`.

@@ -90,12 +90,16 @@ async fn serve(
     pending: Arc<Pending>,
     router: Arc<Router>,
 ) {
-    let answers = receive_answers(client, queue, &pending);
+    let answers = receive_answers(&address, client, queue, &pending, &router);
     tokio::pin!(answers);
     let end = loop {
         tokio::select! {
             end = &mut answers => break end,
-            () = tokio::time::sleep_until(pending.next_deadline()) => pending.expire(Instant::now()),
+            () = tokio::time::sleep_until(pending.next_deadline()) => {
+                if pending.expire(Instant::now(), &address) {
+                    router.turn_away_from(&address);
+                }
+            }
         }
     };
     let error = match end {
@@ -109,20 +113,24 @@ async fn serve(
     };
     debug!(%address, %error, "publish stream is over");
     if error.code == Code::Unavailable {
-        router.cache().forget_streams();
+        router.turn_away_from(&address);
     }
     pending.close(&outcome_after(error));
 }
 
 async fn receive_answers(
+    address: &Address,
     mut client: ApiClient,
     queue: mpsc::Receiver<wire::PublishRequest>,
     pending: &Pending,
+    router: &Router,
 ) -> Result<(), Status> {
     // Servers may send their headers with the first answer only, so messages flow while this waits.
     let mut answers = client.publish_async(ReceiverStream::new(queue)).await?.into_inner();
     while let Some(response) = answers.message().await? {
-        pending.resolve(response);
+        if pending.resolve(response) {
+            router.turn_away_from(address);
+        }
     }
     Ok(())
 }

@@ -121,6 +121,39 @@ async fn a_missing_ack_is_a_timeout() {
 }
 
 #[tokio::test]
+async fn what_is_behind_a_message_without_an_ack_is_given_up_with_it_and_the_next_goes_where_the_leader_is_now() {
+    let silent = broker_with_foo(1).await;
+    let next = silent.start_another().await;
+    let after = Duration::from_millis(100);
+    let client = silent.builder().ack_timeout(after).connect().await.unwrap();
+    silent.script().acks.extend([ScriptedAck::Ignore, ScriptedAck::Ignore]);
+    let producer = client.producer();
+    let first = producer.publish("foo", Outgoing::new("first")).await.unwrap();
+    // Half of the first one's time passes before the second is sent.
+    tokio::time::timeout(after / 2, std::future::pending::<()>()).await.unwrap_err();
+    let behind = producer.publish("foo", Outgoing::new("behind")).await.unwrap();
+    silent.has_stream_led_by("foo", 1, &next);
+    assert_eq!(first.await, Err(PublishError::AckTimeout { after }));
+    let error = behind.await.unwrap_err();
+    assert!(matches!(error, PublishError::OutcomeUnknown { .. }), "{error}");
+    client.publish("foo", Outgoing::new("third")).await.unwrap();
+    assert_eq!((silent.script().published.len(), next.script().published.len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_message_refused_because_another_broker_leads_is_sent_there() {
+    let former = broker_with_foo(1).await;
+    let next = former.start_another().await;
+    let client = former.client().await;
+    client.publish("foo", Outgoing::new("first")).await.unwrap();
+    former.script().acks.push_back(ScriptedAck::Refuse(AsyncCode::Internal, "Server not partition leader"));
+    former.has_stream_led_by("foo", 1, &next);
+    client.publish("foo", Outgoing::new("second")).await.unwrap();
+    assert_eq!((former.script().published.len(), next.script().published.len()), (2, 1));
+    assert_eq!(next.script().metadata_asked.len(), 1, "a broker that does not know better is not asked again");
+}
+
+#[tokio::test]
 async fn refusals_have_types() {
     let broker = broker_with_foo(1).await;
     let client = broker.client().await;

@@ -1,5 +1,7 @@
 //! Several brokers in one process, over a network that is not there.
 
+mod administration;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -243,6 +245,18 @@ async fn any_broker_takes_what_another_one_leads() {
             assert_eq!(subscribed, Err(SubscribeError::NotLeader));
             assert_eq!(described, Err(DescribeError::NotLeader));
         }
+    }
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_has_started_is_one_that_new_streams_are_given_to() {
+    let mut cluster = Cluster { network: Arc::default(), volumes: Vec::new(), brokers: Vec::new() };
+    for at in 0..2 {
+        let volume = FaultyVolume::new(at as u64);
+        cluster.brokers.push(cluster.try_start(at, &volume).await.unwrap());
+        let heard_of = cluster.brokers[0].describe_brokers(&Authorized::internal(()));
+        assert_eq!(heard_of.len(), at + 1);
     }
     cluster.stop().await;
 }

@@ -4,6 +4,7 @@
 //! so nearly every measurement has a reference: the least that could have been done with the same bytes, on the same
 //! disk, a moment earlier or later. It never knows how the things it measures work.
 
+mod cluster;
 mod directory;
 mod figures;
 mod grpc;
@@ -15,6 +16,7 @@ mod publish;
 mod scale;
 mod table;
 
+pub use cluster::measure as measure_cluster;
 pub use grpc::measure as measure_grpc;
 pub use idle::measure as measure_idle;
 pub use log::measure as measure_log;

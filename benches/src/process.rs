@@ -16,15 +16,23 @@ use crate::{Failure, directory};
 pub(crate) struct ServerProcess {
     child: Child,
     address: SocketAddr,
+    peer_address: Option<SocketAddr>,
     ready_after: Duration,
 }
 
 impl ServerProcess {
     /// Starts the server that is measured, with every setting at its default, on this data directory.
     pub(crate) fn liftbridged(data: &Path) -> Result<Self, Failure> {
-        let mut command = Command::new(directory::binaries()?.join("liftbridged"));
-        command.arg("--data-dir").arg(data);
-        command.args(["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--level", "error"]);
+        Self::start(liftbridged(data)?)
+    }
+
+    /// Starts one as a member of a cluster: that of the server that others find at `seed`, or a new one.
+    pub(crate) fn member(data: &Path, seed: Option<SocketAddr>) -> Result<Self, Failure> {
+        let mut command = liftbridged(data)?;
+        command.args(["--cluster-listen", "127.0.0.1:0"]);
+        if let Some(seed) = seed {
+            command.arg("--join").arg(seed.to_string());
+        }
         Self::start(command)
     }
 
@@ -41,23 +49,31 @@ impl ServerProcess {
         let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         // From here on it is killed when anything fails.
         let unknown = SocketAddr::from(([127, 0, 0, 1], 0));
-        let mut process = Self { child, address: unknown, ready_after: Duration::ZERO };
-        process.address = process.ready_line()?;
+        let mut process = Self { child, address: unknown, peer_address: None, ready_after: Duration::ZERO };
+        let line = process.ready_line()?;
+        let address = |name| line.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::parse);
+        process.address =
+            address("grpc=").ok_or_else(|| format!("a server ended, or said `{}`", line.trim_end()))??;
+        process.peer_address = address("peer=").transpose()?;
         process.ready_after = begun.elapsed();
         Ok(process)
     }
 
     /// Waits for the line that says where it serves.
-    fn ready_line(&mut self) -> Result<SocketAddr, Failure> {
+    fn ready_line(&mut self) -> Result<String, Failure> {
         let mut line = String::new();
         BufReader::new(self.child.stdout.take().ok_or("its output is piped")?).read_line(&mut line)?;
-        let address = line.split_whitespace().find_map(|word| word.strip_prefix("grpc="));
-        Ok(address.ok_or_else(|| format!("a server ended, or said `{}`", line.trim_end()))?.parse()?)
+        Ok(line)
     }
 
     /// Where it serves.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where other servers find it.
+    pub(crate) fn peer_address(&self) -> Result<SocketAddr, Failure> {
+        Ok(self.peer_address.ok_or("the server listens to no other servers")?)
     }
 
     /// How long it took from its start until it served.
@@ -114,4 +130,11 @@ impl Drop for ServerProcess {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn liftbridged(data: &Path) -> Result<Command, Failure> {
+    let mut command = Command::new(directory::binaries()?.join("liftbridged"));
+    command.arg("--data-dir").arg(data);
+    command.args(["--listen", "127.0.0.1:0", "--http-listen", "127.0.0.1:0", "--level", "error"]);
+    Ok(command)
 }

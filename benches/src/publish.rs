@@ -23,7 +23,7 @@ use crate::process::ServerProcess;
 use crate::table::{Bound, Row, Unit};
 use crate::{Failure, Scale, directory};
 
-const STREAM: &str = "synced";
+pub(crate) const STREAM: &str = "synced";
 const PUBLISHERS: usize = 64;
 const VALUE: Bytes = Bytes::from_static(&[7; 1024]);
 
@@ -60,20 +60,24 @@ pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
 }
 
 /// How fast one side was.
-struct Pace {
-    rate: f64,
-    p50_ms: f64,
+pub(crate) struct Pace {
+    pub(crate) rate: f64,
+    pub(crate) p50_ms: f64,
+    pub(crate) p99_ms: f64,
 }
 
 impl Pace {
     fn of(times: Vec<Duration>, elapsed: Duration) -> Self {
         let rate = per_second(times.len() as u64, elapsed);
-        Self { rate, p50_ms: median(times.iter().map(|time| time.as_secs_f64() * 1e3).collect()) }
+        let mut times_ms: Vec<f64> = times.iter().map(|time| time.as_secs_f64() * 1e3).collect();
+        times_ms.sort_unstable_by(f64::total_cmp);
+        let p99_ms = times_ms.get(times_ms.len() * 99 / 100).copied().unwrap_or_default();
+        Self { rate, p50_ms: median(times_ms), p99_ms }
     }
 }
 
 /// Stores one message and returns when it is safe.
-trait Publisher: Clone + Send + Sync + 'static {
+pub(crate) trait Publisher: Clone + Send + Sync + 'static {
     fn publish(&self) -> BoxFuture<'_, Result<(), Failure>>;
 }
 
@@ -110,7 +114,7 @@ impl Publisher for Client {
 }
 
 /// Lets all publishers publish one message after the other.
-async fn publish_from_all(publishers: &[impl Publisher], time: Duration) -> Result<Pace, Failure> {
+pub(crate) async fn publish_from_all(publishers: &[impl Publisher], time: Duration) -> Result<Pace, Failure> {
     let start = Instant::now();
     let tasks = publishers.iter().cloned().map(|publisher| tokio::spawn(publish_for(publisher, time)));
     let mut times = Vec::new();

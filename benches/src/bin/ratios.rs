@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 
 use clap::{Parser, ValueEnum};
-use liftbridge_benches::{Failure, Scale, Table, measure_grpc, measure_idle, measure_log, measure_publish};
+use liftbridge_benches::{
+    Failure, Scale, Table, measure_cluster, measure_grpc, measure_idle, measure_log, measure_publish,
+};
 
 /// What can be measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -17,6 +19,8 @@ enum Group {
     Grpc,
     /// Streams that nobody uses.
     Idle,
+    /// Three servers beside one.
+    Cluster,
 }
 
 /// Measures Liftbridge beside what the machine could do.
@@ -61,6 +65,7 @@ fn run(arguments: &Arguments) -> Result<Table, Failure> {
                 Group::Publish => measure_publish(&scale)?,
                 Group::Grpc => measure_grpc(&scale)?,
                 Group::Idle => measure_idle(&scale)?,
+                Group::Cluster => measure_cluster(&scale)?,
             });
         }
     }

@@ -19,18 +19,19 @@ pub(crate) struct Admission {
 #[must_use = "dropping it gives the bytes back"]
 #[derive(Clone, Debug)]
 pub(crate) struct AdmissionPermit {
-    /// `None` for what was not admitted yet.
-    _held: Option<Arc<OwnedSemaphorePermit>>,
+    _held: Arc<OwnedSemaphorePermit>,
 }
 
 impl AdmissionPermit {
-    /// What stands for the right until it is there.
+    /// A right to nothing.
+    #[cfg(test)]
     pub(crate) fn none() -> Self {
-        Self { _held: None }
+        let none = Arc::new(Semaphore::new(0)).try_acquire_many_owned(0);
+        Self::of(none.expect("nothing is always free"))
     }
 
     fn of(held: OwnedSemaphorePermit) -> Self {
-        Self { _held: Some(Arc::new(held)) }
+        Self { _held: Arc::new(held) }
     }
 }
 

@@ -83,18 +83,9 @@ impl Broker {
             Ok(replica) => replica,
             Err(refusal) => return reply.answer(Err(refusal)),
         };
-        let Publish { message, ack_policy, expected_offset, .. } = request;
         // A publisher that leaves here has handed nothing over; its reply says `Closed`.
-        let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-        let handover = replica.publish(Proposal {
-            message,
-            arrived_on: None,
-            reply_subject: Bytes::new(),
-            ack_policy,
-            expected_offset,
-            reply,
-            permit,
-        });
+        let permit = self.node.host.admission().acquire(request.message.payload_bytes()).await;
+        let handover = replica.publish(Proposal::new(request, reply, permit));
         if handover == Handover::Held {
             self.resume_for_held(target.partition).await;
         }

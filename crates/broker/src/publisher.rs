@@ -3,10 +3,10 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use liftbridge_auth::Authorized;
+use tokio::task::JoinHandle;
 
 use crate::admission::{AdmissionPermit, cost_bytes};
 use crate::broker::Broker;
@@ -18,49 +18,72 @@ use crate::requests::Publish;
 use crate::streams_here::LocalPartition;
 
 /// Messages after which a burst is handed over, whether or not more of it come.
-const BURST_MESSAGES_MAX: usize = 512;
-/// The same in bytes of their cost.
-const BURST_BYTES_MAX: usize = 512 * 1024;
+const BURST_MESSAGES_MAX: usize = 256;
+/// The same in bytes of their cost: so much a client may have waiting outside the node's bound.
+const BURST_BYTES_MAX: usize = 128 * 1024;
 
-/// What has to be waited for before the publisher may go on: room for its messages, a partition that is being resumed.
-/// Dropping it loses messages that nobody was told about.
-pub type Waiting = Pin<Box<dyn Future<Output = ()> + Send>>;
+/// What has to be waited for before the publisher may go on: room for its messages, a partition that is being resumed. It
+/// goes on by itself, whether or not it is polled, so that who holds the next right to room always uses it. Dropping it
+/// loses messages that nobody was told about.
+#[derive(Debug)]
+pub struct Waiting(JoinHandle<()>);
+
+impl Waiting {
+    fn on(work: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl Future for Waiting {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        // It fails only with the runtime it runs on; what it held was answered then.
+        Pin::new(&mut self.0).poll(context).map(|_| ())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
 
 /// Hands one client's publishes over, the same as [`Broker::publish`] one by one but cheaper for many in a row.
 ///
 /// Messages stay here until [`Publisher::hand_over`]: to be called as soon as no more are at hand. Whoever gets a
-/// [`Waiting`] awaits it before anything else is asked.
+/// [`Waiting`] awaits it before anything else is asked. To be used within a tokio runtime.
 pub struct Publisher {
     broker: Broker,
     /// Where the messages of the burst go, looked up with its first.
     target: Option<Target>,
-    burst: Vec<Proposal>,
+    burst: Vec<(Publish, PublishReply)>,
     cost_bytes: usize,
+    /// The burst on its way, kept for its memory.
+    proposals: Vec<Proposal>,
 }
 
 impl Publisher {
     /// A publisher with nothing to hand over.
     pub fn new(broker: Broker) -> Self {
-        Self { broker, target: None, burst: Vec::new(), cost_bytes: 0 }
+        Self { broker, target: None, burst: Vec::new(), cost_bytes: 0, proposals: Vec::new() }
     }
 
     /// Takes a message in. What becomes of it goes to `reply`, refusals included.
     #[must_use = "the publisher may have to wait"]
     pub fn publish(&mut self, request: Authorized<Publish>, reply: PublishReply) -> Option<Waiting> {
-        if !self.target.as_ref().is_some_and(|target| target.is_of(request.request())) {
-            if let Some(handed_over) = self.hand_over() {
-                return Some(self.publish_after(Some(handed_over), request, reply));
-            }
-            match self.broker.target(request.request()) {
-                Ok(target) => self.target = Some(target),
-                // It may have been made through another server a moment ago.
-                Err(PublishError::StreamNotFound { .. }) if !self.broker.node.standing.borrow().alone => {
-                    return Some(self.publish_after(None, request, reply));
-                }
-                Err(refusal) => return refuse(reply, refusal),
-            }
+        let goes_on = self.target.as_ref().is_some_and(|target| target.is_of(request.request()));
+        if !goes_on && let Some(handed_over) = self.hand_over() {
+            return Some(self.publish_after(Some(handed_over), request, reply));
         }
-        let Some(target) = &self.target else { return None };
+        let target = match self.target.take().map_or_else(|| self.broker.target(request.request()), Ok) {
+            Ok(target) => self.target.insert(target),
+            // It may have been made through another server a moment ago.
+            Err(PublishError::StreamNotFound { .. }) if !self.broker.node.standing.borrow().alone => {
+                return Some(self.publish_after(None, request, reply));
+            }
+            Err(refusal) => return refuse(reply, refusal),
+        };
         if let Err(refusal) = target.admits(request.request()) {
             return refuse(reply, refusal);
         }
@@ -70,7 +93,9 @@ impl Publisher {
             let handed_over = self.hand_over();
             return Some(self.publish_after(handed_over, request, reply));
         }
-        self.add(request.into_request(), reply);
+        let request = request.into_request();
+        self.cost_bytes = self.cost_bytes.saturating_add(cost_bytes(request.message.payload_bytes()));
+        self.burst.push((request, reply));
         if self.burst.len() >= BURST_MESSAGES_MAX || self.cost_bytes >= BURST_BYTES_MAX {
             self.hand_over()
         } else {
@@ -86,17 +111,18 @@ impl Publisher {
         if self.burst.is_empty() {
             return None;
         }
-        let admission = self.broker.node.host.admission();
-        match admission.try_acquire_cost(cost) {
-            Some(permit) => match publish_all(&target.partition, &mut self.burst, &permit) {
+        let broker = self.broker.clone();
+        match broker.node.host.admission().try_acquire_cost(cost) {
+            Some(permit) => match publish_all(&target.partition, &mut self.burst, &permit, &mut self.proposals) {
                 Handover::Done => None,
-                Handover::Held => Some(resume(self.broker.clone(), target.partition)),
+                Handover::Held => Some(Waiting::on(async move { broker.resume_for_held(target.partition).await })),
             },
             None => {
-                let (broker, mut burst) = (self.broker.clone(), std::mem::take(&mut self.burst));
-                Some(Box::pin(async move {
+                let mut burst = std::mem::take(&mut self.burst);
+                Some(Waiting::on(async move {
                     let permit = broker.node.host.admission().acquire_cost(cost).await;
-                    if publish_all(&target.partition, &mut burst, &permit) == Handover::Held {
+                    if publish_all(&target.partition, &mut burst, &permit, &mut Vec::new()) == Handover::Held {
+                        drop(permit);
                         broker.resume_for_held(target.partition).await;
                     }
                 }))
@@ -104,24 +130,16 @@ impl Publisher {
         }
     }
 
-    fn add(&mut self, request: Publish, reply: PublishReply) {
-        let Publish { message, ack_policy, expected_offset, .. } = request;
-        self.cost_bytes = self.cost_bytes.saturating_add(cost_bytes(message.payload_bytes()));
-        self.burst.push(Proposal {
-            message,
-            arrived_on: None,
-            reply_subject: Bytes::new(),
-            ack_policy,
-            expected_offset,
-            reply,
-            permit: AdmissionPermit::none(),
-        });
+    /// Gives memory back that a burst left behind.
+    pub fn shrink(&mut self) {
+        self.burst.shrink_to_fit();
+        self.proposals.shrink_to_fit();
     }
 
     /// The way of a single message, behind what was handed over before.
     fn publish_after(&self, before: Option<Waiting>, request: Authorized<Publish>, reply: PublishReply) -> Waiting {
         let broker = self.broker.clone();
-        Box::pin(async move {
+        Waiting::on(async move {
             if let Some(before) = before {
                 before.await;
             }
@@ -136,19 +154,18 @@ impl fmt::Debug for Publisher {
     }
 }
 
-fn publish_all(partition: &LocalPartition, burst: &mut Vec<Proposal>, permit: &AdmissionPermit) -> Handover {
-    for proposal in &mut *burst {
-        proposal.permit = permit.clone();
-    }
+fn publish_all(
+    partition: &LocalPartition,
+    burst: &mut Vec<(Publish, PublishReply)>,
+    permit: &AdmissionPermit,
+    proposals: &mut Vec<Proposal>,
+) -> Handover {
+    proposals.extend(burst.drain(..).map(|(request, reply)| Proposal::new(request, reply, permit.clone())));
     match partition.replica() {
-        Some(replica) => replica.publish_all(burst),
+        Some(replica) => replica.publish_all(proposals),
         // A replica that was here when the burst began is here for ever.
         None => Handover::Done,
     }
-}
-
-fn resume(broker: Broker, partition: Arc<LocalPartition>) -> Waiting {
-    Box::pin(async move { broker.resume_for_held(partition).await })
 }
 
 fn refuse(reply: PublishReply, refusal: PublishError) -> Option<Waiting> {

@@ -45,6 +45,11 @@ impl ReplyQueue {
         }
     }
 
+    /// Gives memory back that a burst left behind.
+    pub fn shrink(&self) {
+        self.0.lock().outcomes.shrink_to_fit();
+    }
+
     /// Exchanges everything that waits for `taken`, which must be empty. When nothing waits, whoever asks is woken once
     /// something does.
     pub fn poll_take(&self, context: &mut Context<'_>, taken: &mut VecDeque<QueuedOutcome>) -> Poll<()> {

@@ -140,6 +140,6 @@ async fn keep_up(page: MetricsPage, lifetime: Lifetime) {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -2,6 +2,7 @@
 
 mod clustered;
 mod pausing;
+mod publisher;
 mod publishing;
 mod starting;
 mod stopping;

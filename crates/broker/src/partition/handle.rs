@@ -85,27 +85,29 @@ impl Partition {
     }
 
     /// Takes a message in; what becomes of it goes to its reply. Never waits.
-    pub(crate) fn publish(self: &Arc<Self>, proposal: Proposal) -> Handover {
-        self.push_all(self.checked(proposal).map(Event::Publish))
+    pub(crate) fn publish(self: &Arc<Self>, mut proposal: Proposal) -> Handover {
+        match proposal.check(self.host.limits.message_bytes_max) {
+            Ok(()) => {
+                proposal.own_headers();
+                self.push_all([Event::Publish(proposal)])
+            }
+            Err(error) => {
+                proposal.reply.answer(Err(error));
+                Handover::Done
+            }
+        }
     }
 
     /// Takes messages in, the same as one by one. Never waits; leaves nothing in `proposals`.
     pub(crate) fn publish_all(self: &Arc<Self>, proposals: &mut Vec<Proposal>) -> Handover {
-        self.push_all(proposals.drain(..).filter_map(|proposal| self.checked(proposal)).map(Event::Publish))
-    }
-
-    /// The proposal as it is stored; `None` when it cannot be, and its publisher was told.
-    fn checked(&self, mut proposal: Proposal) -> Option<Proposal> {
-        match proposal.check(self.host.limits.message_bytes_max) {
-            Ok(()) => {
-                proposal.own_headers();
-                Some(proposal)
-            }
-            Err(error) => {
-                proposal.reply.answer(Err(error));
-                None
+        let message_bytes_max = self.host.limits.message_bytes_max;
+        for refused in proposals.extract_if(.., |proposal| proposal.check(message_bytes_max).is_err()) {
+            if let Err(error) = refused.check(message_bytes_max) {
+                refused.reply.answer(Err(error));
             }
         }
+        proposals.iter_mut().for_each(Proposal::own_headers);
+        self.push_all(proposals.drain(..).map(Event::Publish))
     }
 
     /// Refuses the publishes that wait for the partition to be resumed, unless it is being resumed.
@@ -210,7 +212,7 @@ impl Partition {
 
     fn post(self: &Arc<Self>, event: Event) {
         // Nothing but publishes is ever held.
-        let _ = self.push_all(std::iter::once(event));
+        let _ = self.push_all([event]);
     }
 
     fn push_all(self: &Arc<Self>, events: impl IntoIterator<Item = Event>) -> Handover {

@@ -7,6 +7,7 @@ use liftbridge_types::{AckPolicy, Header, Message, Subject};
 use crate::admission::AdmissionPermit;
 use crate::errors::PublishError;
 use crate::publish_reply::PublishReply;
+use crate::requests::Publish;
 
 /// The header that keeps the subject a message arrived on. Publishers cannot set it.
 const SUBJECT_HEADER: &[u8] = b"subject";
@@ -36,6 +37,12 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
+    /// A message that was published to this very partition.
+    pub(crate) fn new(request: Publish, reply: PublishReply, permit: AdmissionPermit) -> Self {
+        let Publish { message, ack_policy, expected_offset, .. } = request;
+        Self { message, arrived_on: None, reply_subject: Bytes::new(), ack_policy, expected_offset, reply, permit }
+    }
+
     /// Why the message cannot be stored, whatever the state of its partition.
     pub(crate) fn check(&self, message_bytes_max: usize) -> Result<(), PublishError> {
         let bytes = self.message.payload_bytes();

@@ -31,6 +31,8 @@ pub(crate) enum InvalidRequest {
     Partitions { partitions: i32 },
     #[error("Invalid replicationFactor {factor}")]
     ReplicationFactor { factor: i32 },
+    #[error("Correlation id is {bytes} bytes long, the limit is {limit}")]
+    CorrelationId { bytes: usize, limit: usize },
     #[error("Unknown AckPolicy {number}")]
     AckPolicy { number: i32 },
     #[error("Unknown StartPosition {number}")]

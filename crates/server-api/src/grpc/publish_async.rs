@@ -1,7 +1,7 @@
 //! Many messages one after the other, answered as they are stored.
 //!
-//! Messages are taken in one by one; their answers leave in the order in which they are given. The call itself never
-//! fails because of a message. It lives as long as the client keeps it open, idle or not.
+//! Messages are taken in one by one; what became of them leaves in the order in which it happened, refusals that nothing
+//! had to be looked up for ahead of it. The call itself never fails because of a message. It lives as long as the client keeps it open, idle or not.
 
 mod answer;
 mod codec;
@@ -32,6 +32,8 @@ pub(crate) use route::PublishAsyncRoute;
 
 /// Most messages of one call that were taken in and whose answers have not left. No more are read while it is reached.
 const WINDOW_MESSAGES: usize = 8192;
+/// Messages for which a call keeps room while nothing is under way.
+const KEPT_MESSAGES: usize = 64;
 /// How long answers are still waited for when no more messages will come.
 const DRAIN_TIME_MAX: Duration = Duration::from_secs(5);
 
@@ -46,6 +48,7 @@ impl ApiService {
             gate: self.gate.clone(),
             replies: replies.clone(),
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
+            in_a_row: 0,
             end: None,
         };
         Answers {
@@ -104,6 +107,36 @@ impl Answers {
             if self.owed.is_empty() || self.replies.poll_take(context, &mut self.outcomes).is_pending() {
                 return Poll::Pending;
             }
+        }
+    }
+
+    /// The last look before there is nothing to do: what was taken in just now may be answered already, and is to wake this
+    /// when it is not.
+    fn poll_rest(&mut self, context: &mut Context<'_>) -> Poll<Answer> {
+        let owed_before = self.owed.len();
+        let answer = self.poll_answer(context);
+        // Outcomes that need no answer have made room in a window that was full; nobody else would have messages taken in.
+        let made_room = answer.is_pending() && self.owed.len() < owed_before;
+        if made_room {
+            context.waker().wake_by_ref();
+        } else if answer.is_pending() && self.owed.is_empty() {
+            self.shrink();
+        }
+        self.has_stood_back = answer.is_ready() || made_room;
+        answer
+    }
+
+    /// Gives memory back that a burst left behind: calls stay open for as long as their client lives.
+    fn shrink(&mut self) {
+        if self.owed.capacity() <= KEPT_MESSAGES {
+            return;
+        }
+        self.owed = Slab::new();
+        self.outcomes = VecDeque::new();
+        self.refused = VecDeque::new();
+        self.replies.shrink();
+        if let Phase::TakingIn(intake) = &mut self.phase {
+            intake.publisher.shrink();
         }
     }
 
@@ -178,10 +211,7 @@ impl Stream for Answers {
                 Poll::Ready(()) if was_draining => return Poll::Ready(this.finish()),
                 Poll::Ready(()) => {}
                 Poll::Pending => {
-                    // What was taken in just now may be answered already, and is to wake this when it is not.
-                    let answer = this.poll_answer(context);
-                    this.has_stood_back = answer.is_ready();
-                    return answer.map(|answer| Some(Ok(answer)));
+                    return this.poll_rest(context).map(|answer| Some(Ok(answer)));
                 }
             }
         }
@@ -193,3 +223,6 @@ impl fmt::Debug for Answers {
         f.debug_struct("Answers").field("owed", &self.owed.len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

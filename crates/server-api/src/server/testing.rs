@@ -28,12 +28,18 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    /// A server whose broker is set up as `change` leaves it.
+    async fn start_with(change: impl FnOnce(&mut BrokerConfig)) -> Self {
         let mut server = bind().await;
         let volume = Arc::new(MemoryVolume::default());
-        let config = BrokerConfig {
+        let mut config = BrokerConfig {
             message_bytes_max: MESSAGE_BYTES_MAX,
             ..BrokerConfig::new(volume, BrokerId::new("a").unwrap())
         };
+        change(&mut config);
         let broker = Broker::start(config).await.unwrap();
         server.serve(broker.clone(), Authorizer::allow_all()).await;
         let channel = channel(&server).await;
@@ -44,6 +50,13 @@ impl Fixture {
     /// A server with one stream of one partition, on the subject of its own name.
     pub(crate) async fn with_stream(name: &str) -> Self {
         let mut fixture = Self::start().await;
+        fixture.client.create_stream(stream(name)).await.unwrap();
+        fixture
+    }
+
+    /// The same, with room for so many bytes of waiting messages.
+    pub(crate) async fn with_admission(name: &str, admission_bytes_max: usize) -> Self {
+        let mut fixture = Self::start_with(|config| config.admission_bytes_max = admission_bytes_max).await;
         fixture.client.create_stream(stream(name)).await.unwrap();
         fixture
     }

@@ -193,7 +193,7 @@ async fn a_pipelining_publisher_gets_one_answer_per_message_with_its_id() {
         message("bar", "unknown stream"),
         PublishRequest { partition: 3, ..message("foo", "unknown partition") },
         PublishRequest { ack_policy: 9, ..message("foo", "unknown policy") },
-        message("foo", &"x".repeat(MESSAGE_BYTES_MAX + 1)),
+        PublishRequest { correlation_id: "oversize".into(), ..message("foo", &"x".repeat(MESSAGE_BYTES_MAX + 1)) },
         message("foo", "last"),
     ] {
         requests.send(wire).await.unwrap();
@@ -208,12 +208,11 @@ async fn a_pipelining_publisher_gets_one_answer_per_message_with_its_id() {
         let ack = answer.ack.as_ref().unwrap();
         assert_eq!((answer.async_error.as_ref(), ack.offset, ack.correlation_id.as_str()), (None, offset, id));
     }
-    let oversize = "x".repeat(MESSAGE_BYTES_MAX + 1);
     for (id, code, text) in [
         ("unknown stream", AsyncCode::NotFound, "no such stream: bar"),
         ("unknown partition", AsyncCode::NotFound, "no such partition: 3"),
         ("unknown policy", AsyncCode::BadRequest, "Unknown AckPolicy 9"),
-        (oversize.as_str(), AsyncCode::BadRequest, "message exceeds max replication size"),
+        ("oversize", AsyncCode::BadRequest, "message exceeds max replication size"),
     ] {
         let answer = &told[id];
         let error = answer.async_error.as_ref().unwrap();

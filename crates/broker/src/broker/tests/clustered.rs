@@ -1,7 +1,8 @@
 //! Several brokers in one process, over a network that is not there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use liftbridge_metadata_raft::Command;
@@ -326,32 +327,37 @@ async fn no_publish_fails_while_a_broker_stops() {
     let stopping = leader(&cluster.brokers[0], "orders").unwrap();
     let at = cluster.brokers.iter().position(|broker| *broker.id() == stopping).unwrap();
     let stopping = cluster.brokers.remove(at);
-    // Through the broker that stops, and through one that stays.
+    // Through the broker that stops, and through one that stays, until some time after it has handed over.
+    let is_over = Arc::new(AtomicBool::new(false));
     let publishers = [stopping.clone(), cluster.brokers[0].clone()].map(|broker| {
+        let is_over = Arc::clone(&is_over);
         tokio::spawn(async move {
-            let mut outcomes = Vec::new();
-            for _ in 0..200 {
+            let (mut waiting, mut offsets) = (VecDeque::new(), Vec::new());
+            let mut left = 20;
+            while left > 0 {
+                left -= usize::from(is_over.load(Ordering::SeqCst));
                 let (reply, outcome) = PublishReply::one();
                 broker.publish(Authorized::internal(to("orders", 0, "x")), reply).await;
-                outcomes.push(outcome);
-                tokio::time::sleep(Duration::from_millis(1)).await;
-            }
-            let mut offsets = Vec::new();
-            for outcome in outcomes {
-                offsets.push(outcome.await.unwrap().unwrap().offset);
+                waiting.push_back(outcome);
+                while waiting.len() >= 16 || (left == 0 && !waiting.is_empty()) {
+                    offsets.push(waiting.pop_front().unwrap().await.unwrap().unwrap().offset);
+                }
             }
             offsets
         })
     });
     hand_over(&stopping.node).await;
+    is_over.store(true, Ordering::SeqCst);
+    let mut count = 0;
     for publisher in publishers {
         let offsets = publisher.await.unwrap();
         assert!(offsets.is_sorted(), "{offsets:?}");
+        count += offsets.len();
     }
     let now_leads = leader(&cluster.brokers[0], "orders").unwrap();
     assert_ne!(now_leads, *stopping.id());
     let reader = cluster.brokers.iter().find(|broker| *broker.id() == now_leads).unwrap();
-    assert_eq!(values(reader, "orders", 0).await.len(), 400);
+    assert_eq!(values(reader, "orders", 0).await.len(), count);
     stopping.shutdown(Shutdown::Fast).await;
     cluster.stop().await;
 }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_util::{Stream, StreamExt};
+use futures_util::{FutureExt, Stream, StreamExt};
 use liftbridge_auth::Identity;
 use liftbridge_broker::{Publish, PublishReply, Publisher, ReplyQueue, Waiting};
 use liftbridge_types::AckPolicy;
@@ -17,7 +17,13 @@ use super::WINDOW_MESSAGES;
 use super::answer::Answer;
 use super::message::{CorrelationId, PublishMessage};
 use crate::gate::Gate;
+use crate::grpc::convert::InvalidRequest;
 use crate::grpc::{convert, status};
+
+/// Messages that are taken in before other tasks are let go first, however many have come.
+const IN_A_ROW_MAX: usize = 1024;
+/// The longest id by which a publisher recognises an answer: it is kept until then, and no bound counts it.
+const CORRELATION_ID_BYTES_MAX: usize = 1024;
 
 /// Why no more messages come.
 pub(super) enum IntakeEnd {
@@ -39,6 +45,8 @@ pub(super) struct Intake<S> {
     pub(super) identity: Identity,
     pub(super) replies: ReplyQueue,
     pub(super) stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Messages taken in since other tasks were last let go first.
+    pub(super) in_a_row: usize,
     /// Why no more messages come, while those before are still being handed over.
     pub(super) end: Option<IntakeEnd>,
 }
@@ -63,11 +71,17 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
     ) -> Poll<IntakeEnd> {
         loop {
             if let Some(waiting) = &mut self.waiting {
-                ready!(waiting.as_mut().poll(context));
+                ready!(waiting.poll_unpin(context));
                 self.waiting = None;
             }
             if let Some(end) = self.end.take() {
                 return Poll::Ready(end);
+            }
+            if self.in_a_row >= IN_A_ROW_MAX {
+                self.in_a_row = 0;
+                self.waiting = self.publisher.hand_over();
+                context.waker().wake_by_ref();
+                return Poll::Pending;
             }
             // Messages come first: a busy call does not pay for looking whether the server stops.
             let received = match owed.len() + refused.len() < WINDOW_MESSAGES {
@@ -79,6 +93,7 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
                 Poll::Ready(None) => self.end_with(IntakeEnd::HalfClosed),
                 Poll::Ready(Some(Err(status))) => self.end_with(IntakeEnd::Failed(not_received(status))),
                 Poll::Pending => {
+                    self.in_a_row = 0;
                     self.waiting = self.publisher.hand_over();
                     if self.waiting.is_none() {
                         ready!(self.stopping.as_mut().poll(context));
@@ -97,6 +112,13 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
 
     fn take_in(&mut self, message: PublishMessage, owed: &mut Slab<Owed>, refused: &mut VecDeque<Answer>) {
         let PublishMessage { stream, partition, message, correlation_id, ack_policy, expected_offset } = message;
+        self.in_a_row += 1;
+        if correlation_id.len() > CORRELATION_ID_BYTES_MAX {
+            let error = InvalidRequest::CorrelationId { bytes: correlation_id.len(), limit: CORRELATION_ID_BYTES_MAX };
+            // Not even repeated: it is what nobody has room for.
+            let correlation_id = CorrelationId::new();
+            return refused.push_back(Answer::Refused { error: status::invalid_async(&error), correlation_id });
+        }
         let ack_policy = match convert::ack_policy(ack_policy) {
             Ok(policy) => policy,
             Err(error) => {

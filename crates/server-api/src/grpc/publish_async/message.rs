@@ -28,7 +28,7 @@ pub(crate) struct PublishMessage {
 
 /// Why bytes are no `PublishRequest`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub(super) enum Malformed {
+pub(crate) enum Malformed {
     #[error("the message ends within a field")]
     Short,
     #[error("a number has more than 64 bits")]
@@ -63,6 +63,10 @@ const GROUP_START: u64 = 3;
 const GROUP_END: u64 = 4;
 const FIXED_32: u64 = 5;
 
+/// Header entries from which on those of one name are made one before there is room for more: an entry is a few bytes in a
+/// message and many times that here.
+const HEADERS_COMPACTED: usize = 64;
+
 /// The largest field number of the format.
 const FIELD_NUMBER_MAX: u64 = (1 << 29) - 1;
 /// Groups of unknown fields within each other; the generated code has the same bound.
@@ -70,17 +74,17 @@ const DEPTH_MAX: u32 = 100;
 
 /// Reads messages, most of which name the same stream as the one before.
 #[derive(Debug)]
-pub(super) struct PublishReader {
+pub(crate) struct PublishReader {
     stream: Arc<str>,
 }
 
 impl PublishReader {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { stream: "".into() }
     }
 
     /// Reads one message.
-    pub(super) fn read(&mut self, bytes: Bytes) -> Result<PublishMessage, Malformed> {
+    pub(crate) fn read(&mut self, bytes: Bytes) -> Result<PublishMessage, Malformed> {
         let mut cursor = Cursor { bytes: &bytes, at: 0 };
         let (mut stream, mut correlation_id): (&[u8], &[u8]) = (&[], &[]);
         let (mut key, mut value) = (0..0, 0..0);
@@ -94,6 +98,9 @@ impl PublishReader {
                 PARTITION => partition = as_i32(cursor.number(field, wire_type)?),
                 HEADERS => {
                     let entry = cursor.delimited(field, wire_type)?;
+                    if headers.len() == headers.capacity() && headers.len() >= HEADERS_COMPACTED {
+                        headers = by_name(headers);
+                    }
                     headers.push(read_header(&bytes, entry)?);
                 }
                 ACK_INBOX => {
@@ -151,6 +158,9 @@ fn by_name(mut headers: Vec<Header>) -> Vec<Header> {
     headers.reverse();
     headers.sort_by(|a, b| a.name.cmp(&b.name));
     headers.dedup_by(|later, kept| later.name == kept.name);
+    if headers.len() < headers.capacity() / 4 {
+        headers.shrink_to_fit();
+    }
     headers
 }
 
@@ -233,12 +243,15 @@ impl<'a> Cursor<'a> {
 
     /// Passes over a field that this server does not know.
     fn skip(&mut self, field: u64, wire_type: u64, depth: u32) -> Result<(), Malformed> {
+        if depth == 0 {
+            return Err(Malformed::Depth);
+        }
         match wire_type {
             VARINT => self.varint().map(|_| ()),
             FIXED_64 => self.advance(8),
             LENGTH_DELIMITED => self.delimited(field, wire_type).map(|_| ()),
             FIXED_32 => self.advance(4),
-            GROUP_START => self.skip_group(field, depth.checked_sub(1).ok_or(Malformed::Depth)?),
+            GROUP_START => self.skip_group(field, depth - 1),
             _ => Err(Malformed::WireType { field, wire_type }),
         }
     }

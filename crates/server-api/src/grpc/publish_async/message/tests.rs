@@ -100,6 +100,10 @@ fn groups_within_groups_end_somewhere() {
     let deep = [0x7b; 10_000];
     assert_eq!(read(&deep).unwrap_err(), Malformed::Depth);
     assert_eq!(generated(&deep), None);
+    for levels in 98..103 {
+        let nested = [vec![0x7b; levels], vec![0x08, 1], vec![0x7c; levels]].concat();
+        assert_eq!(read(&nested).ok(), generated(&nested), "{levels} levels");
+    }
 }
 
 #[test]
@@ -111,4 +115,12 @@ fn a_streams_name_is_kept_for_the_next_message() {
     assert!(Arc::ptr_eq(&first, &reader.read(request("foo")).unwrap().stream));
     assert_eq!(&*reader.read(request("bar")).unwrap().stream, "bar");
     assert_eq!(&*reader.read(request("")).unwrap().stream, "");
+}
+
+#[test]
+fn many_headers_of_one_name_take_the_room_of_one() {
+    let bytes: Vec<u8> = std::iter::repeat_n([0x2a, 0], 1_000_000).flatten().collect();
+    let headers = read(&bytes).unwrap().message.headers;
+    assert_eq!(headers.len(), 1);
+    assert!(headers.capacity() < 16, "{}", headers.capacity());
 }

@@ -11,7 +11,8 @@ pub mod api {
     tonic::include_proto!("proto");
 }
 
-/// This project's own messages: commands and snapshots of the metadata, and what servers say to each other.
+/// This project's own messages: commands and snapshots of the metadata, what servers say to each other, and what people who
+/// run a cluster ask of it.
 #[allow(missing_docs, clippy::all, clippy::pedantic, unreachable_pub, reason = "generated code")]
 pub mod v1 {
     tonic::include_proto!("liftbridge.v1");

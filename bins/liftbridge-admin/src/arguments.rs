@@ -14,7 +14,8 @@ Exit codes:
   0  done
   1  refused or failed: the message says by whom and why
   2  the command line makes no sense
-  3  no broker could be reached";
+  3  no broker could be reached
+`cluster health` has its own, see its help.";
 
 /// Keeps what all commands have apart from what one of them has.
 const GLOBAL_OPTIONS: &str = "Connection and output";

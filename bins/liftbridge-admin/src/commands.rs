@@ -4,6 +4,7 @@ mod bench;
 mod cluster;
 mod completions;
 mod log;
+mod partitions;
 mod publish;
 mod streams;
 mod subscribe;
@@ -23,9 +24,12 @@ pub(crate) enum Command {
     Publish(publish::PublishArguments),
     /// Read messages from a stream.
     Subscribe(subscribe::SubscribeArguments),
-    /// Look at the cluster itself.
+    /// Look at the cluster itself, and take servers out of it.
     #[command(subcommand)]
     Cluster(cluster::ClusterCommand),
+    /// Look at single partitions.
+    #[command(subcommand)]
+    Partitions(partitions::PartitionsCommand),
     /// Measure how fast a cluster takes or delivers messages.
     #[command(subcommand)]
     Bench(bench::BenchCommand),
@@ -44,6 +48,7 @@ pub(crate) async fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Publish(command) => publish::run(command, &connection, &mut output).await,
         Command::Subscribe(command) => subscribe::run(command, &connection, &mut output).await,
         Command::Cluster(command) => cluster::run(&command, &connection.connect().await?, &mut output).await,
+        Command::Partitions(command) => partitions::run(&command, &connection.connect().await?, &mut output).await,
         Command::Bench(command) => bench::run(command, &connection, &mut output).await,
         Command::Log(command) => log::run(&command, &mut output),
         Command::Completions(command) => completions::run(&command, &mut output),

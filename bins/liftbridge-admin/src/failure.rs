@@ -5,14 +5,17 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use liftbridge_client::{
-    CallError, ChangeStreamError, ConnectError, CreateStreamError, PartitionInfoError, PublishError, RouteError,
-    SubscribeError,
+    CallError, ChangeStreamError, ConnectError, CreateStreamError, ExplainError, PartitionInfoError, PublishError,
+    RemoveMemberError, RouteError, SubscribeError,
 };
 use liftbridge_commitlog::LogError;
 use thiserror::Error;
 
 /// Refused or failed.
 const EXIT_FAILED: u8 = 1;
+/// `cluster health` found something degraded, or something unavailable.
+const EXIT_DEGRADED: u8 = 1;
+const EXIT_UNAVAILABLE: u8 = 2;
 /// The command line makes no sense; also what clap exits with.
 const EXIT_USAGE: u8 = 2;
 /// No broker could be reached.
@@ -31,6 +34,14 @@ pub(crate) enum Failure {
     ChangeStream(#[from] ChangeStreamError),
     #[error(transparent)]
     PartitionInfo(#[from] PartitionInfoError),
+    #[error(transparent)]
+    RemoveMember(#[from] RemoveMemberError),
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
+    #[error("the cluster is degraded: {reasons}")]
+    Degraded { reasons: String },
+    #[error("the cluster is unavailable, in part or as a whole: {reasons}")]
+    Unavailable { reasons: String },
     #[error(transparent)]
     Publish(#[from] PublishError),
     #[error(transparent)]
@@ -72,6 +83,8 @@ impl Failure {
             ) => EXIT_USAGE,
             Self::Connect(ConnectError::Unreachable { last, .. }) if last.is_callers_fault() => EXIT_FAILED,
             Self::Connect(_) => EXIT_UNREACHABLE,
+            Self::Degraded { .. } => EXIT_DEGRADED,
+            Self::Unavailable { .. } => EXIT_UNAVAILABLE,
             _ => EXIT_FAILED,
         }
     }
@@ -89,9 +102,13 @@ impl Failure {
             | Self::ChangeStream(ChangeStreamError::StreamNotFound { .. })
             | Self::Subscribe(SubscribeError::Route(RouteError::UnknownStream { .. }))
             | Self::PartitionInfo(PartitionInfoError::Route(RouteError::UnknownStream { .. }))
+            | Self::Explain(ExplainError::Route(RouteError::UnknownStream { .. }))
             | Self::Publish(PublishError::NotFound { .. })
             | Self::NotAcknowledged { first: PublishError::NotFound { .. }, .. } => {
                 Some("`liftbridge-admin streams list` shows what there is")
+            }
+            Self::RemoveMember(RemoveMemberError::NotFound { .. }) => {
+                Some("`liftbridge-admin cluster members` shows who is in it")
             }
             Self::Subscribe(SubscribeError::Paused(_)) => Some("--resume wakes it"),
             Self::NotAcknowledged { first: PublishError::Readonly { .. }, .. } => {
@@ -140,5 +157,7 @@ mod tests {
         assert_eq!(unreachable_with(Code::Unavailable).exit_code(), 3);
         assert_eq!(unreachable_with(Code::PermissionDenied).exit_code(), 1);
         assert_eq!(Failure::NoSuchStream { name: String::new() }.exit_code(), 1);
+        assert_eq!(Failure::Degraded { reasons: String::new() }.exit_code(), 1);
+        assert_eq!(Failure::Unavailable { reasons: String::new() }.exit_code(), 2);
     }
 }

@@ -25,6 +25,12 @@ pub enum Action {
     Publish,
     /// Write to every stream on a subject.
     PublishToSubject,
+    /// Learn about the cluster's members and its partitions in trouble.
+    ClusterStatus,
+    /// Take a server out of the cluster.
+    RemoveMember,
+    /// Learn why a partition commits or does not.
+    ExplainPartition,
 }
 
 impl Action {
@@ -40,6 +46,9 @@ impl Action {
             Self::FetchPartitionMetadata => "FetchPartitionMetadata",
             Self::Publish => "Publish",
             Self::PublishToSubject => "PublishToSubject",
+            Self::ClusterStatus => "ClusterStatus",
+            Self::RemoveMember => "RemoveMember",
+            Self::ExplainPartition => "ExplainPartition",
         }
     }
 }

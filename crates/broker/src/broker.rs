@@ -49,19 +49,6 @@ impl Broker {
             None => Ok(()),
         }
     }
-
-    /// Brings metrics that are read, not counted (sizes, lags), up to date; called before each scrape.
-    pub fn refresh_metrics(&self) {
-        self.node.host.refresh_metrics();
-        let agreed: Vec<_> = self.node.metadata.state().streams().iter().cloned().collect();
-        for stream in agreed {
-            let Some(here) = self.node.streams.get_life(&stream.name, stream.id) else { continue };
-            let statuses = here.replicas().map(|replica| replica.status());
-            let lag = statuses.map(|status| status.log_end.since(status.high_watermark)).sum();
-            let isr_count = stream.partitions.iter().map(|partition| partition.isr.len()).min().unwrap_or(0);
-            self.node.host.metrics().show_stream(&stream.name, lag, isr_count);
-        }
-    }
 }
 
 #[cfg(test)]

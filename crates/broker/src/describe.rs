@@ -65,7 +65,7 @@ impl Broker {
         }
     }
 
-    fn agreed(&self, name: &str) -> Option<Arc<Stream>> {
+    pub(crate) fn agreed(&self, name: &str) -> Option<Arc<Stream>> {
         self.node.metadata.state().streams().get(name).cloned()
     }
 

@@ -1,6 +1,7 @@
 //! Why the broker says no: one enum per operation. Owns the reasons; the edge turns them into status codes and texts.
 
-use liftbridge_types::{Offset, PartitionId};
+use liftbridge_metadata_raft::Rejection;
+use liftbridge_types::{BrokerId, Offset, PartitionId};
 use thiserror::Error;
 
 /// The agreed metadata could not be changed.
@@ -304,6 +305,43 @@ pub enum GoOn {
     /// What the subscription asked for has nothing below the damage.
     #[error("nothing is left to read below them")]
     Nowhere,
+}
+
+/// A member was not removed.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum RemoveMemberError {
+    /// No such member.
+    #[error("no member `{id}`")]
+    NotFound {
+        /// The id asked for.
+        id: String,
+    },
+    /// The cluster decided against it.
+    #[error(transparent)]
+    Refused(Rejection),
+    /// The change was not agreed on.
+    #[error("{0}")]
+    Metadata(MetadataUnavailable),
+}
+
+/// A partition could not be explained.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ExplainError {
+    /// No such stream or partition.
+    #[error("partition not found")]
+    NotFound,
+    /// Another broker leads it.
+    #[error("partition is led by `{leader}`{}: ask there", at(address.as_deref()))]
+    NotLeader {
+        /// Which one.
+        leader: BrokerId,
+        /// Where clients reach it, if that is known.
+        address: Option<String>,
+    },
+}
+
+fn at(address: Option<&str>) -> String {
+    address.map(|address| format!(" at {address}")).unwrap_or_default()
 }
 
 /// A partition could not be described.

@@ -60,7 +60,7 @@ struct Line {
 struct Held {
     request: Publish,
     reply: PublishReply,
-    permit: AdmissionPermit,
+    permit: Option<AdmissionPermit>,
     end: Instant,
 }
 
@@ -153,7 +153,7 @@ impl Broker {
     /// admission bound is reached.
     pub(crate) async fn forward(&self, partition: &Arc<LocalPartition>, request: Publish, reply: PublishReply) {
         let permit = self.node.host.admission().acquire(request.message.payload_bytes()).await;
-        let held = Held { request, reply, permit, end: Instant::now() + PATIENCE };
+        let held = Held { request, reply, permit: Some(permit), end: Instant::now() + PATIENCE };
         match partition.forwarding().enter(held) {
             Ok(()) => self.move_line(partition),
             Err(reply) => reply.answer(Err(PublishError::NotLeader)),
@@ -192,7 +192,7 @@ impl Broker {
         self.node.runtime.spawn(async move {
             for (ticket, mut held) in taken {
                 // It is admitted again, as what is stored here.
-                held.permit = AdmissionPermit::none();
+                held.permit = None;
                 let request = held.request.clone();
                 broker.publish_here(request, broker.settling(&partition, ticket, held)).await;
             }

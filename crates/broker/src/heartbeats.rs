@@ -7,6 +7,7 @@
 //!
 //! A server without peers gives no signs and needs none.
 
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -30,6 +31,7 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
     let Some(mut standing) = node.upgrade().map(|node| node.standing.clone()) else { return };
     let interval = (session_timeout / PER_TIMEOUT).min(INTERVAL_MAX);
     let mut lease_end = Instant::now() + session_timeout;
+    let mut cut_off_at = lease_end;
     loop {
         if !wait_for_company(&mut standing).await {
             return;
@@ -41,6 +43,10 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
         }
         let sent = Instant::now();
         let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
+        if matches!(answer, Ok((HeartbeatAnswer::Alive | HeartbeatAnswer::Fenced, _))) {
+            cut_off_at = sent + session_timeout;
+        }
+        running.cut_off.store(Instant::now() >= cut_off_at, Ordering::Relaxed);
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);

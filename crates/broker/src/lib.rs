@@ -2,6 +2,7 @@
 //!
 //! Owns the node's state and carries out what the replication core decides. It never knows gRPC, HTTP, NATS or protobuf.
 
+mod administration;
 mod admission;
 mod agreement;
 mod broker;
@@ -10,18 +11,22 @@ mod clock;
 mod cluster_config;
 mod config;
 mod describe;
+mod describe_cluster;
 mod directories;
 mod directory_id;
 mod errors;
+mod explain_partition;
 mod follow_metadata;
 mod forwarding;
 mod heartbeats;
 mod inbox;
 mod join_cluster;
+mod measure;
 mod metrics;
 mod node;
 mod one_line_file;
 mod partition;
+mod partition_trouble;
 mod peers;
 mod progress;
 mod publish;
@@ -42,12 +47,17 @@ mod tail_budget;
 mod wishes;
 mod workers;
 
+pub use administration::{
+    ClusterDescription, ExplainedFollower, ExplainedLog, ExplainedReplica, MemberDescription, MemberRegistration,
+    MemberState, Obstacle, PartitionCounts, PartitionExplanation, PartitionTrouble, RemoveMember, TroubledPage,
+    TroubledPartition,
+};
 pub use broker::Broker;
 pub use cluster_config::ClusterConfig;
 pub use config::{BrokerConfig, StartError};
 pub use errors::{
-    ChangeStreamError, CreateStreamError, DescribeError, GoOn, MetadataUnavailable, PublishError, SubscribeError,
-    SubscriptionEnd,
+    ChangeStreamError, CreateStreamError, DescribeError, ExplainError, GoOn, MetadataUnavailable, PublishError,
+    RemoveMemberError, SubscribeError, SubscriptionEnd,
 };
 pub use peers::{
     Heartbeat, HeartbeatAnswer, Join, JoinAnswer, NoPeers, PartitionMessage, PeerAnswer, PeerCall, PeerError,

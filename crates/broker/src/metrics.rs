@@ -3,6 +3,8 @@
 //! Handles are made once and kept: nothing is looked up per message. The one label is `stream`, a stream's name; there is
 //! none per partition, because a node holds tens of thousands of them.
 
+use std::time::Duration;
+
 use liftbridge_types::StreamName;
 use metrics::{Counter, Gauge, Histogram, Unit};
 
@@ -12,6 +14,12 @@ const MESSAGES_OUT: &str = "liftbridge_messages_out_total";
 const BYTES_OUT: &str = "liftbridge_bytes_out_total";
 const PARTITION_LAG: &str = "liftbridge_partition_lag";
 const ISR_COUNT: &str = "liftbridge_isr_count";
+const REPLICATION_LAG_SECONDS: &str = "liftbridge_replication_lag_seconds";
+const REPLICATION_LAG_MS: &str = "liftbridge_replication_lag_ms";
+const UNDER_REPLICATED: &str = "liftbridge_partitions_under_replicated";
+const LEADERLESS: &str = "liftbridge_partitions_leaderless";
+const AT_MIN_ISR: &str = "liftbridge_partitions_at_min_isr";
+const CONTROLLER: &str = "liftbridge_controller";
 const LOG_SYNC_SECONDS: &str = "liftbridge_log_sync_seconds";
 const APPEND_BATCH_MESSAGES: &str = "liftbridge_append_batch_messages";
 const DAMAGED_READS: &str = "liftbridge_damaged_reads_total";
@@ -41,6 +49,34 @@ pub(crate) struct Metrics {
     pub(crate) waiting_bytes: Gauge,
     /// Subscriptions there are.
     pub(crate) subscriptions: Gauge,
+    under_replicated: Gauge,
+    leaderless: Gauge,
+    at_min_isr: Gauge,
+    controller: Gauge,
+}
+
+/// What is read off a stream's partitions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StreamGauges {
+    /// Records written and not committed, over all that are here.
+    pub(crate) uncommitted: u64,
+    /// In-sync replicas of the partition that has the fewest.
+    pub(crate) isr_count: usize,
+    /// How long an in-sync follower of one led here has been behind, the longest of them.
+    pub(crate) replication_lag: Duration,
+}
+
+/// What this server says is wrong with the cluster.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct NodeTroubles {
+    /// Whether it is the controller.
+    pub(crate) is_controller: bool,
+    /// Partitions nobody leads, at the controller only.
+    pub(crate) leaderless: u64,
+    /// Partitions led here with fewer in-sync replicas than replicas.
+    pub(crate) under_replicated: u64,
+    /// Partitions led here that refuse messages under `ALL`, or would with one in-sync replica less.
+    pub(crate) at_minimum: u64,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -64,15 +100,29 @@ impl Metrics {
             partition_failures: metrics::counter!(PARTITION_FAILURES),
             waiting_bytes: metrics::gauge!(WAITING_BYTES),
             subscriptions: metrics::gauge!(SUBSCRIPTIONS),
+            under_replicated: metrics::gauge!(UNDER_REPLICATED),
+            leaderless: metrics::gauge!(LEADERLESS),
+            at_min_isr: metrics::gauge!(AT_MIN_ISR),
+            controller: metrics::gauge!(CONTROLLER),
         }
     }
 
-    /// Shows what was read off a stream's partitions just before a scrape: records written but not committed, over all of
-    /// them, and in-sync replicas of the partition that has the fewest.
-    pub(crate) fn show_stream(&self, stream: &StreamName, lag: u64, isr_count: usize) {
+    /// Shows what was read off a stream's partitions just before a scrape.
+    pub(crate) fn show_stream(&self, stream: &StreamName, gauges: &StreamGauges) {
         let label = || stream.as_str().to_owned();
-        metrics::gauge!(PARTITION_LAG, "stream" => label()).set(as_gauge(lag));
-        metrics::gauge!(ISR_COUNT, "stream" => label()).set(as_gauge(isr_count as u64));
+        let lag_seconds = gauges.replication_lag.as_secs_f64();
+        metrics::gauge!(PARTITION_LAG, "stream" => label()).set(as_gauge(gauges.uncommitted));
+        metrics::gauge!(ISR_COUNT, "stream" => label()).set(as_gauge(gauges.isr_count as u64));
+        metrics::gauge!(REPLICATION_LAG_SECONDS, "stream" => label()).set(lag_seconds);
+        metrics::gauge!(REPLICATION_LAG_MS, "stream" => label()).set(lag_seconds * 1000.0);
+    }
+
+    /// Shows what was found wrong just before a scrape.
+    pub(crate) fn show_troubles(&self, troubles: &NodeTroubles) {
+        self.controller.set(if troubles.is_controller { 1.0 } else { 0.0 });
+        self.leaderless.set(as_gauge(troubles.leaderless));
+        self.under_replicated.set(as_gauge(troubles.under_replicated));
+        self.at_min_isr.set(as_gauge(troubles.at_minimum));
     }
 }
 
@@ -89,6 +139,15 @@ fn describe() {
     metrics::describe_counter!(BYTES_OUT, Unit::Bytes, "Keys, values and headers of the messages handed out.");
     metrics::describe_gauge!(PARTITION_LAG, Unit::Count, "Records written but not committed, by stream.");
     metrics::describe_gauge!(ISR_COUNT, Unit::Count, "In-sync replicas of the partition that has fewest, by stream.");
+    let lag = "Time that an in-sync follower of a partition led here has been behind, the longest, by stream";
+    metrics::describe_gauge!(REPLICATION_LAG_SECONDS, Unit::Seconds, format!("{lag}."));
+    metrics::describe_gauge!(REPLICATION_LAG_MS, Unit::Milliseconds, format!("{lag}, in milliseconds."));
+    let under_replicated = "Partitions led here with fewer in-sync replicas than replicas.";
+    metrics::describe_gauge!(UNDER_REPLICATED, Unit::Count, under_replicated);
+    metrics::describe_gauge!(LEADERLESS, Unit::Count, "Partitions nobody leads, as the controller says; 0 elsewhere.");
+    let at_min_isr = "Partitions led here with no in-sync replica to spare for messages under ALL.";
+    metrics::describe_gauge!(AT_MIN_ISR, Unit::Count, at_min_isr);
+    metrics::describe_gauge!(CONTROLLER, Unit::Count, "1 at the server that decides on metadata, 0 elsewhere.");
     metrics::describe_histogram!(LOG_SYNC_SECONDS, Unit::Seconds, "Time to force one log's appends to the medium.");
     metrics::describe_histogram!(APPEND_BATCH_MESSAGES, Unit::Count, "Messages that shared one append.");
     metrics::describe_counter!(DAMAGED_READS, Unit::Count, "Reads that met bytes other than those written.");

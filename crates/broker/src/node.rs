@@ -50,6 +50,8 @@ pub(crate) struct Node {
     pub(crate) incarnation: OnceLock<BrokerIncarnation>,
     /// Whether the session with the controller has lapsed.
     pub(crate) lapsed: AtomicBool,
+    /// Whether the controller has not answered at all for a session timeout.
+    pub(crate) cut_off: AtomicBool,
     /// Whether it takes its leave, and gives no signs of life any more.
     pub(crate) leaving: AtomicBool,
     /// Whether it lets nothing in, because others are about to lead what it leads.

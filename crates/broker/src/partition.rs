@@ -12,6 +12,7 @@ mod board;
 mod cleaning;
 mod company;
 mod delivery;
+mod explain;
 mod following;
 mod handle;
 mod host;

@@ -88,6 +88,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         life: Life::default(),
         incarnation: OnceLock::new(),
         lapsed: AtomicBool::new(false),
+        cut_off: AtomicBool::new(false),
         leaving: AtomicBool::new(false),
         handing_over: watch::Sender::new(false),
         expulsion: watch::Sender::new(None),

@@ -1,6 +1,8 @@
 //! Between the wire and this crate's types: the one place that knows both. Owns the meaning of zeros, -1 and wrappers on the
 //! wire; never decides anything.
 
+mod admin;
+
 use std::time::Duration;
 
 use liftbridge_proto::api as wire;
@@ -11,6 +13,8 @@ use crate::error::PublishError;
 use crate::publish::{Ack, Outgoing};
 use crate::streams::{NewStream, Partitions, ReplicationFactor};
 use crate::subscribe::{ReceivedMessage, Start, Stop, Subscribe};
+
+pub(crate) use admin::{cluster_status, explained_partition};
 
 /// "Every server" in `CreateStreamRequest.replicationFactor`.
 const REPLICATION_FACTOR_MAX: i32 = -1;

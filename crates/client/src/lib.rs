@@ -26,6 +26,7 @@
 //!
 //! It owns connections and routing. It never knows how a server stores anything.
 
+mod admin;
 mod builder;
 mod client;
 mod cluster;
@@ -39,12 +40,16 @@ mod subscribe;
 #[cfg(test)]
 mod testing;
 
+pub use admin::{
+    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
+    PartitionCounts, TroubledPage, TroubledPartition,
+};
 pub use builder::{ClientBuilder, TlsOptions};
 pub use client::Client;
 pub use cluster::{BrokerInfo, ClusterMetadata, EventTimes, PartitionInfo, StreamInfo};
 pub use error::{
-    CallError, ChangeStreamError, ConnectError, CreateStreamError, PartitionInfoError, PartitionName, PublishError,
-    RouteError, SubscribeError,
+    CallError, ChangeStreamError, ConnectError, CreateStreamError, ExplainError, PartitionInfoError, PartitionName,
+    PublishError, RemoveMemberError, RouteError, SubscribeError,
 };
 pub use liftbridge_types::{AckPolicy, Header, Offset, PartitionId, SettingOverrides, Timestamp};
 pub use publish::{Ack, AckFuture, Outgoing, Partitioner, Producer, ProducerWindow, RoundRobin, partition_of_key};

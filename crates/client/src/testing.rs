@@ -1,5 +1,7 @@
 //! A broker for tests: it remembers what it was asked and answers from a script. In-process, on a free port.
 
+mod admin;
+
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,11 +11,13 @@ use futures_util::Stream;
 use futures_util::StreamExt;
 use liftbridge_proto::api as wire;
 use liftbridge_proto::api::api_server::{Api, ApiServer};
+use liftbridge_proto::v1::admin_server::AdminServer;
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tonic::{Request, Response, Status, Streaming};
 
+use crate::testing::admin::AdminScript;
 use crate::{Client, ClientBuilder};
 
 type Answers<T> = Pin<Box<dyn Stream<Item = Result<T, Status>> + Send>>;
@@ -61,6 +65,7 @@ pub(crate) struct Script {
     pub(crate) acks: VecDeque<ScriptedAck>,
     pub(crate) next_offset: i64,
     pub(crate) skips_handshake: bool,
+    pub(crate) admin: AdminScript,
 }
 
 /// What all brokers of a cluster say of it.
@@ -99,8 +104,8 @@ impl MockBroker {
         let address = listener.local_addr().unwrap();
         let broker = Self { address, script: Arc::default(), cluster };
         broker.cluster().brokers.push(broker.description());
-        let service = ApiServer::new(broker.clone());
-        tokio::spawn(server.add_service(service).serve_with_incoming(TcpListenerStream::new(listener)));
+        let (api, admin) = (ApiServer::new(broker.clone()), AdminServer::new(broker.clone()));
+        tokio::spawn(server.add_service(api).add_service(admin).serve_with_incoming(TcpListenerStream::new(listener)));
         broker
     }
 

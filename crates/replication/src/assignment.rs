@@ -81,11 +81,8 @@ impl Assignment {
     }
 
     /// Fewest in-sync replicas under which a publisher may be promised `ALL`.
-    ///
-    /// Unset it is a majority, because one disk less than that can lose what was acknowledged.
     pub fn minimum_for_all(&self) -> usize {
-        let majority = self.replicas.len() / 2 + 1;
-        self.in_sync_min.map_or(majority, |minimum| usize::try_from(minimum).unwrap_or(usize::MAX).max(1))
+        minimum_in_sync(self.replicas.len(), self.in_sync_min)
     }
 
     /// Fewest in-sync replicas under which the high watermark moves.
@@ -95,6 +92,14 @@ impl Assignment {
     pub fn minimum_to_commit(&self) -> usize {
         if self.replicas.len() == 1 { 1 } else { self.minimum_for_all() }
     }
+}
+
+/// Fewest in-sync replicas of so many under which a publisher may be promised `ALL`, when `configured` says so.
+///
+/// Unset it is a majority, because one disk less than that can lose what was acknowledged.
+pub fn minimum_in_sync(replica_count: usize, configured: Option<u32>) -> usize {
+    let majority = replica_count / 2 + 1;
+    configured.map_or(majority, |minimum| usize::try_from(minimum).unwrap_or(usize::MAX).max(1))
 }
 
 #[cfg(test)]

@@ -34,6 +34,8 @@ pub(crate) struct FollowerProgress {
     incarnation: Option<BrokerIncarnation>,
     agreement: Agreement,
     durable_end: Option<Offset>,
+    /// When it last said something that counts.
+    heard_at: Option<Duration>,
     /// The ends and sizes of appends that are not confirmed, ascending.
     in_flight: VecDeque<(Offset, usize)>,
     in_flight_bytes: usize,
@@ -61,6 +63,7 @@ impl FollowerProgress {
             incarnation: None,
             agreement: Agreement::Sought { retry_at: elapsed, wait: RETRY_FIRST },
             durable_end: None,
+            heard_at: None,
             in_flight: VecDeque::new(),
             in_flight_bytes: 0,
             reading: false,
@@ -81,6 +84,26 @@ impl FollowerProgress {
     /// The life it was heard in.
     pub(crate) fn incarnation(&self) -> Option<BrokerIncarnation> {
         self.incarnation
+    }
+
+    /// When it last said something that counts; `None` = not in this leadership.
+    pub(crate) fn heard_at(&self) -> Option<Duration> {
+        self.heard_at
+    }
+
+    /// Whether there is a link to it.
+    pub(crate) fn is_linked(&self) -> bool {
+        self.linked
+    }
+
+    /// Whether it said that what it had is damaged, and has not got it back.
+    pub(crate) fn is_damaged(&self) -> bool {
+        self.damaged
+    }
+
+    /// Since when it has not been abreast of the leader; `None` while it is.
+    pub(crate) fn behind_since(&self, log_end: Offset) -> Option<Duration> {
+        (!self.is_abreast(log_end)).then_some(self.abreast_at)
     }
 
     /// Whether its log is known to be the beginning of the leader's.
@@ -178,6 +201,7 @@ impl FollowerProgress {
                 self.seek(now);
             }
         }
+        self.heard_at = Some(now);
         true
     }
 

@@ -66,6 +66,11 @@ impl InSyncReplicas {
         self.followers.iter_mut().find(|follower| follower.id == *id)
     }
 
+    /// The end of what this replica itself has on stable storage.
+    pub(crate) fn own_durable_end(&self) -> Offset {
+        self.durable_end
+    }
+
     /// How far this replica itself is.
     pub(crate) fn report_own(&mut self, end: Offset) {
         self.durable_end = self.durable_end.max(end);
@@ -121,15 +126,19 @@ impl InSyncReplicas {
         }
     }
 
+    /// Everybody in a change that is asked for and not answered.
+    pub(crate) fn proposed_ids(&self) -> &[BrokerId] {
+        self.proposed.as_ref().map_or(&[][..], |proposed| &proposed.union)
+    }
+
     /// Whether a change that is asked for, and not answered, has `id` in it.
     pub(crate) fn is_proposed(&self, id: &BrokerId) -> bool {
-        self.proposed.as_ref().is_some_and(|proposed| proposed.union.contains(id))
+        self.proposed_ids().contains(id)
     }
 
     /// The end of what all who decide have; `None` while that is not known or they are too few.
     pub(crate) fn committed_end(&self) -> Option<Offset> {
-        let proposed = self.proposed.as_ref().map_or(&[][..], |proposed| &proposed.union);
-        committed_end(&self.assignment.in_sync, proposed, self.assignment.minimum_to_commit(), self)
+        committed_end(&self.assignment.in_sync, self.proposed_ids(), self.assignment.minimum_to_commit(), self)
     }
 
     /// The life in which `id` would be an in-sync replica: the one its progress is known of, or the one that is agreed on.

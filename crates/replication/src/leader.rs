@@ -1,11 +1,14 @@
 //! The leader's part. Owns what is let into the log, what counts as committed and who is told when; never the log itself.
 
+mod explain;
 mod in_sync;
 mod replicate;
 
 use std::time::Duration;
 
 use liftbridge_types::{AckPolicy, BrokerId, LeaderEpoch, Offset, Timestamp};
+
+pub use explain::{Explanation, FollowerStanding, Wait};
 
 use crate::assignment::{Assignment, BrokerLife};
 use crate::divergence::History;

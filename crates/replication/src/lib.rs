@@ -4,6 +4,9 @@
 //! carried out. This crate owns those decisions. It never touches a file, a clock, a network or a thread, and it never sees a
 //! message: a publish is a [`Proposal`], known by an id that means something to the driver only.
 //!
+//! A [`Follower`] does as its leader says, as far as its log allows. What the two tell each other is a [`Message`]; which of
+//! both a broker is follows from the [`Assignment`]. The protocol, with the reason for each rule, is in `docs/replication.md`.
+//!
 //! # One publish, one replica
 //!
 //! The driver (a broker's partition) owns the log. It tells the leader what was proposed, what was written and what is
@@ -53,6 +56,8 @@
 //! - It reports [`Event::Appended`] or [`Event::AppendFailed`] for every batch, before it proposes to the next one.
 //! - It reports a durable end only when everything before it survives what its sync policy promises to survive.
 //! - It carries effects out in order: persist before you promise.
+//! - Whatever it reports about a log at the beginning of a role is on stable storage by then.
+//! - Before a batch from a leader is written, its checksums and its place in the log are verified.
 
 mod assignment;
 mod divergence;
@@ -66,10 +71,10 @@ mod leader;
 mod message;
 mod pending_acks;
 
-pub use assignment::{Assignment, BrokerLife, Role};
+pub use assignment::{Assignment, BrokerLife, Role, minimum_in_sync};
 pub use divergence::{History, LogTail};
 pub use effect::{Effect, InSyncChange, Refusal};
 pub use event::{Event, Proposal, ProposalId};
 pub use follower::{Follower, FollowerEffect, FollowerEvent, FollowerFault};
-pub use leader::{Leader, LeaderOptions, LogState};
+pub use leader::{Explanation, FollowerStanding, Leader, LeaderOptions, LogState, Wait};
 pub use message::{Body, Message};

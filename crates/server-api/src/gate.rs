@@ -7,12 +7,15 @@ use std::future::Future;
 
 use liftbridge_auth::{Action, Authorized, Authorizer, Denied, Identity};
 use liftbridge_broker::{
-    CreateStream, DeleteStream, PauseStream, Publish, PublishToSubject, SetStreamReadonly, Subscribe,
+    CreateStream, DeleteStream, PauseStream, Publish, PublishToSubject, RemoveMember, SetStreamReadonly, Subscribe,
 };
 use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use crate::metrics;
+
+/// The resource that stands for the whole cluster in access policies.
+pub(crate) const EVERYTHING: &str = "*";
 
 /// A request that an access policy speaks about.
 pub(crate) trait Governed {
@@ -44,6 +47,7 @@ governed! {
     Publish: Publish on |request| &request.stream;
     PublishToSubject: PublishToSubject on |request| &request.subject;
     Subscribe: Subscribe on |request| &request.stream;
+    RemoveMember: RemoveMember on |_request| EVERYTHING;
 }
 
 /// Lets requests in.

@@ -1,8 +1,9 @@
-//! The Liftbridge API over gRPC.
+//! The Liftbridge API over gRPC, and beside it what people who run a cluster ask.
 //!
-//! Owns the calls of service `proto.API`: what each reads from the wire, in which order it is checked, what it answers.
+//! Owns the calls of services `proto.API` and `liftbridge.v1.Admin`: what each reads from the wire, in which order it is checked, what it answers.
 //! It never knows how connections are made or what the broker does with a request.
 
+mod admin;
 mod convert;
 mod deadline;
 mod metadata;

@@ -1,6 +1,7 @@
 //! Three servers as one cluster.
 
-use std::time::Duration;
+mod killed_leaders;
+mod peers;
 
 use liftbridge_tests::api::{Client, Pipeline, connect, offsets, open, publish, read_committed, stream, values, wire};
 use liftbridge_tests::cluster::Cluster;
@@ -67,33 +68,4 @@ async fn what_was_acked_under_all_outlives_the_leader_which_comes_back_into_the_
     let from_replica = wire::SubscribeRequest { read_isr_replica: true, ..offsets(STREAM, 0, 0, last) };
     let (copied, _end) = open(&mut client, from_replica).await.expect("a replica in sync serves").to_end().await;
     assert_eq!(copied, kept, "the same messages at the same offsets");
-}
-
-#[tokio::test]
-async fn a_server_with_another_secret_is_not_let_in_and_says_why() {
-    let secret = |text: &str| Options::default().with_config(format!("clustering.secret: {text}"));
-    let cluster = Cluster::start(2, &secret("correct horse battery staple")).await;
-    let seed = cluster.members[0].running().peer.expect("it listens to others");
-    let stranger = secret("another horse battery staple").with_config(format!("clustering.join: \"{seed}\""));
-    let directory = tempfile::TempDir::new().unwrap();
-    let options = stranger.with_argument("--cluster-listen").with_argument("127.0.0.1:0");
-    let mut command = liftbridge_tests::server::command(&directory.path().join("data"), &options);
-    let mut process = command.stderr(std::process::Stdio::piped()).kill_on_drop(true).spawn().unwrap();
-    let said = liftbridge_tests::server::Output::collect(process.stderr.take().unwrap());
-    let line = within("the reason", said.line_with("clustering.secret")).await;
-    assert!(line.is_some(), "{}", said.so_far());
-    within("two servers that go on", async {
-        connect(cluster.members[1].running()).await.create_stream(stream("undisturbed")).await.unwrap();
-    })
-    .await;
-    tokio::time::timeout(Duration::from_secs(5), process.kill()).await.unwrap().unwrap();
-}
-
-#[tokio::test]
-async fn an_open_peer_listener_is_refused_with_what_to_do() {
-    let directory = tempfile::TempDir::new().unwrap();
-    let options = Options::default().with_config("clustering.listen: 0.0.0.0:0");
-    let refusal = liftbridge_tests::server::Server::try_start(&directory.path().join("data"), &options).await;
-    let line = refusal.expect_err("a refusal").stderr;
-    assert!(line.contains("clustering.secret") && line.contains("clustering.tls.cert"), "{line}");
 }

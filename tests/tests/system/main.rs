@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper of tests may fail as loudly as a test")]
 
+mod administration;
 mod api;
 mod cluster;
 mod crash;

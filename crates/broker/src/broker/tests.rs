@@ -1,5 +1,6 @@
 //! The whole node over a volume in memory: what is asked of the handle and what comes of it.
 
+mod administration;
 mod clustered;
 mod pausing;
 mod publisher;

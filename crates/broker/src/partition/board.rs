@@ -1,6 +1,7 @@
 //! Where a partition's worker shows how it stands. Owns that looking never waits for the worker; never what is decided.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use liftbridge_commitlog::LogView;
 use liftbridge_types::{BrokerId, Offset, Timestamp};
@@ -36,6 +37,8 @@ pub(crate) struct Board {
     changed: Notify,
     subscription_count: AtomicUsize,
     is_replicated: AtomicBool,
+    /// Since when a follower is behind, in milliseconds of the clock's elapsed time; the greatest number = none is.
+    behind_since_ms: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -62,6 +65,7 @@ impl Board {
             changed: Notify::new(),
             subscription_count: AtomicUsize::new(0),
             is_replicated: AtomicBool::new(false),
+            behind_since_ms: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -101,6 +105,18 @@ impl Board {
     /// The partition has several replicas, or one.
     pub(crate) fn show_replicated(&self, is_replicated: bool) {
         self.is_replicated.store(is_replicated, Ordering::Relaxed);
+    }
+
+    /// Since when, in the clock's elapsed time, an in-sync follower of this leader is behind; `None` = none is.
+    pub(crate) fn behind_since(&self) -> Option<Duration> {
+        let since = self.behind_since_ms.load(Ordering::Relaxed);
+        (since != u64::MAX).then(|| Duration::from_millis(since))
+    }
+
+    /// A follower is behind since then, or none is.
+    pub(crate) fn show_behind_since(&self, since: Option<Duration>) {
+        let since = since.map_or(u64::MAX, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX));
+        self.behind_since_ms.store(since, Ordering::Relaxed);
     }
 
     /// Whether the partition is paused.

@@ -204,7 +204,7 @@ impl Partition {
         &self.host
     }
 
-    fn command(self: &Arc<Self>, command: Command) -> Completion {
+    pub(super) fn command(self: &Arc<Self>, command: Command) -> Completion {
         let (done, completion) = oneshot::channel();
         self.post(Event::Command(command, done));
         Completion(completion)

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 
 use bytes::Bytes;
-use liftbridge_replication::{Assignment, Body, Message};
+use liftbridge_replication::{Assignment, Body, Explanation, Message};
 use liftbridge_types::{BrokerId, BrokerIncarnation, Offset, PartitionEpoch};
 use tokio::sync::oneshot;
 
@@ -89,6 +89,8 @@ pub(crate) enum Command {
     SetReadonly(bool),
     /// Take part in this as is agreed on, in this life of the broker.
     Assign(Box<Assignment>, Option<BrokerIncarnation>),
+    /// Say how things stand, if this broker leads. What is not answered is dropped.
+    Explain(oneshot::Sender<Explanation>),
     /// Remove everything.
     Delete,
     /// Close cleanly, for good.
@@ -113,7 +115,7 @@ impl Publishes {
             (Self::Refused, _) | (_, Command::Delete | Command::Shutdown) => Self::Refused,
             (_, Command::Pause) => Self::Held,
             (_, Command::Resume) => Self::Pass,
-            (unchanged, Command::SetReadonly(_) | Command::Assign(..)) => unchanged,
+            (unchanged, Command::SetReadonly(_) | Command::Assign(..) | Command::Explain(_)) => unchanged,
         }
     }
 }

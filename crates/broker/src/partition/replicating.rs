@@ -117,9 +117,10 @@ impl Partition {
         self.host.wish(Wished { route: Arc::clone(&self.route), stream: self.stream_id, wish });
     }
 
-    /// Has the next tick come when it is due, if it is ever.
+    /// Has the next tick come when it is due, if it is ever. Called whenever the partition's part may have changed.
     pub(super) fn plan_tick(self: &Arc<Self>, core: &mut Core) {
         let State::Open(replica) = &core.state else { return };
+        self.show_lag(&replica.role);
         let due = match &replica.role {
             RoleHere::Leading(leader) => leader.next_tick(),
             RoleHere::Following(_) if !replica.open.damaged.is_empty() => {

@@ -131,6 +131,7 @@ impl Partition {
             Command::Resume => self.resume_if_paused(core),
             Command::SetReadonly(readonly) => self.apply_readonly(core, readonly),
             Command::Assign(assignment, incarnation) => self.apply_assignment(core, *assignment, incarnation),
+            Command::Explain(reply) => self.answer_explain(core, reply),
             Command::Delete => self.become_deleted(core),
             Command::Shutdown => self.become_stopped(core),
         }

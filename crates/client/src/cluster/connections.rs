@@ -47,8 +47,18 @@ impl Connections {
         Ok(connections)
     }
 
-    /// The client for the broker at `address`. Connecting happens with the first call and may fail then.
+    /// The client for the broker at `address`.
     pub(crate) fn to(&self, address: &Address) -> Result<ApiClient, ConnectError> {
+        Ok(self.api(self.channel(address)?))
+    }
+
+    /// The API over a connection.
+    pub(crate) fn api(&self, channel: Channel) -> ApiClient {
+        ApiClient::new(channel).max_decoding_message_size(self.message_bytes_max)
+    }
+
+    /// The connection to the broker at `address`. Connecting happens with the first call and may fail then.
+    pub(crate) fn channel(&self, address: &Address) -> Result<Channel, ConnectError> {
         let mut channels = self.channels.lock();
         let channel = match channels.get(address) {
             Some(channel) => channel.clone(),
@@ -61,7 +71,7 @@ impl Connections {
                 channel
             }
         };
-        Ok(ApiClient::new(channel).max_decoding_message_size(self.message_bytes_max))
+        Ok(channel)
     }
 
     fn endpoint(&self, address: &Address) -> Result<Endpoint, ConnectError> {

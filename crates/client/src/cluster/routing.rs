@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use liftbridge_proto::api as wire;
 use liftbridge_types::PartitionId;
+use tonic::transport::Channel;
 use tonic::{Code, Request, Response, Status};
 use tracing::debug;
 
@@ -51,7 +52,7 @@ impl Router {
         self.connections.to(address).map_err(|error| unusable(address, &error))
     }
 
-    /// One call to one broker, within the request timeout.
+    /// One call of the API to one broker, within the request timeout.
     pub(crate) async fn call_at<Q, R, F>(
         &self,
         address: &Address,
@@ -61,17 +62,30 @@ impl Router {
     where
         F: Future<Output = Result<Response<R>, Status>>,
     {
-        let client = self.client(address)?;
+        self.reach(address, request, |channel, request| call(self.connections.api(channel), request)).await
+    }
+
+    /// One call of any service to one broker, within the request timeout.
+    pub(crate) async fn reach<Q, R, F>(
+        &self,
+        address: &Address,
+        request: Q,
+        call: impl FnOnce(Channel, Request<Q>) -> F,
+    ) -> Result<R, CallError>
+    where
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
+        let channel = self.connections.channel(address).map_err(|error| unusable(address, &error))?;
         let mut request = Request::new(request);
         request.set_timeout(self.limits.request_timeout);
-        match tokio::time::timeout(self.limits.request_timeout, call(client, request)).await {
+        match tokio::time::timeout(self.limits.request_timeout, call(channel, request)).await {
             Ok(Ok(response)) => Ok(response.into_inner()),
             Ok(Err(status)) => Err(CallError::from_status(&address.to_string(), &status)),
             Err(_) => Err(CallError::timed_out(&address.to_string(), "no answer in time")),
         }
     }
 
-    /// A call that any broker can answer, tried at one after the other while they are unavailable.
+    /// A call of the API that any broker can answer, tried at one after the other while they are unavailable.
     pub(crate) async fn call_any<Q, R, F>(
         &self,
         request: Q,
@@ -81,11 +95,24 @@ impl Router {
         Q: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
     {
+        self.reach_any(request, |channel, request| call(self.connections.api(channel), request)).await
+    }
+
+    /// The same for a call of any service.
+    pub(crate) async fn reach_any<Q, R, F>(
+        &self,
+        request: Q,
+        call: impl Fn(Channel, Request<Q>) -> F,
+    ) -> Result<(R, Address), CallError>
+    where
+        Q: Clone,
+        F: Future<Output = Result<Response<R>, Status>>,
+    {
         let retries = self.limits.any_retries;
         let mut number = 0;
         loop {
             let (address, position) = self.any_address(number);
-            match self.call_at(&address, request.clone(), &call).await {
+            match self.reach(&address, request.clone(), &call).await {
                 Ok(response) => {
                     self.preferred.store(position, Ordering::Relaxed);
                     return Ok((response, address));

@@ -3,6 +3,7 @@
 //! Owns how absent, negative and unknown wire values are read, and the inclusive numbers of the API (-1 = none). It
 //! never decides whether something is allowed or exists.
 
+mod admin;
 mod create_stream;
 mod metadata;
 mod publish;
@@ -11,6 +12,7 @@ mod subscribe;
 use liftbridge_types::{InvalidName, InvalidSetting, InvalidSubject, NAME_BYTES_MAX};
 use thiserror::Error;
 
+pub(crate) use admin::{cluster_status, explained_partition, troubled_page};
 pub(crate) use create_stream::create_stream;
 pub(crate) use metadata::{broker, inclusive, partition, stream, unknown_group, unknown_stream};
 pub(crate) use publish::{ack, ack_policy, nack, publish, publish_to_subject, wire_ack_policy};

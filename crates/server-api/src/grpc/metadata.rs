@@ -5,10 +5,7 @@ use liftbridge_proto::api;
 use tonic::{Request, Status};
 
 use super::{ApiService, convert, status};
-use crate::gate::identity_of;
-
-/// The resource that stands for the whole cluster in access policies.
-const EVERYTHING: &str = "*";
+use crate::gate::{EVERYTHING, identity_of};
 
 impl ApiService {
     pub(super) async fn on_fetch_metadata(

@@ -9,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use liftbridge_proto::api::api_server::ApiServer;
+use liftbridge_proto::v1::admin_server::AdminServer;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -58,10 +59,11 @@ impl GrpcServer {
     pub(crate) async fn new(service: ApiService, message_bytes_max: usize) -> Self {
         let request_bytes_max = message_bytes_max.saturating_add(MESSAGE_SLACK_BYTES);
         let publish_async = PublishAsyncRoute::new(service.clone(), request_bytes_max);
+        let admin = AdminServer::new(service.clone());
         let api = ApiServer::new(service).max_decoding_message_size(request_bytes_max);
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ApiServer<ApiService>>().await;
-        let router = Routes::new(api).add_service(health_service).into_axum_router();
+        let router = Routes::new(api).add_service(admin).add_service(health_service).into_axum_router();
         let router = router.route_service(&PublishAsyncRoute::path(), publish_async);
         Self { routes: Routes::from(router).prepare(), health, budget: RequestBudget::new(request_bytes_max) }
     }

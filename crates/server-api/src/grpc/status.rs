@@ -5,8 +5,8 @@
 
 use liftbridge_auth::Denied;
 use liftbridge_broker::{
-    ChangeStreamError, CreateStreamError, DescribeError, MetadataUnavailable, PublishError, SubscribeError,
-    SubscriptionEnd,
+    ChangeStreamError, CreateStreamError, DescribeError, ExplainError, MetadataUnavailable, PublishError,
+    RemoveMemberError, SubscribeError, SubscriptionEnd,
 };
 use liftbridge_proto::api::{PublishAsyncError, ack, publish_async_error};
 use tonic::{Code, Status};
@@ -203,6 +203,25 @@ pub(crate) fn describe(error: &DescribeError) -> Status {
     let code = match error {
         DescribeError::NotFound => Code::NotFound,
         DescribeError::NotLeader => Code::FailedPrecondition,
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The status of a member that was not removed.
+pub(crate) fn remove_member(error: &RemoveMemberError) -> Status {
+    let code = match error {
+        RemoveMemberError::NotFound { .. } => Code::NotFound,
+        RemoveMemberError::Refused(_) => Code::FailedPrecondition,
+        RemoveMemberError::Metadata(reason) => return metadata("Failed to remove member", reason),
+    };
+    Status::new(code, error.to_string())
+}
+
+/// The status of a partition that was not explained.
+pub(crate) fn explain_partition(error: &ExplainError) -> Status {
+    let code = match error {
+        ExplainError::NotFound => Code::NotFound,
+        ExplainError::NotLeader { .. } => Code::FailedPrecondition,
     };
     Status::new(code, error.to_string())
 }

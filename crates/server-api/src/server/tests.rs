@@ -9,6 +9,8 @@ use liftbridge_proto::api::{
     PublishResponse, PublishToSubjectRequest, SetStreamReadonlyRequest, StartPosition, StopPosition, SubscribeRequest,
     stream_metadata,
 };
+use liftbridge_proto::v1;
+use liftbridge_proto::v1::admin_client::AdminClient;
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -265,6 +267,25 @@ async fn a_message_to_a_subject_reaches_the_streams_on_it() {
         Code::InvalidArgument,
         "Subject is invalid",
     );
+}
+
+#[tokio::test]
+async fn people_who_run_the_cluster_are_answered_on_the_same_listener() {
+    let fixture = Fixture::with_stream("foo").await;
+    let mut admin = AdminClient::new(fixture.channel.clone());
+    let status = admin.cluster_status(v1::ClusterStatusRequest::default()).await.unwrap().into_inner();
+    assert_eq!((status.controller.as_str(), status.answered_by.as_str()), ("a", "a"));
+    let counts = v1::PartitionCounts { streams: 1, partitions: 1, ..v1::PartitionCounts::default() };
+    assert_eq!((status.members.len(), status.counts), (1, Some(counts)));
+    let explain = |stream: &str| v1::ExplainPartitionRequest { stream: stream.to_owned(), ..Default::default() };
+    let explained = admin.explain_partition(explain("foo")).await.unwrap().into_inner();
+    assert_eq!((explained.leader.as_str(), explained.log), ("a", Some(v1::ExplainedLog::default())));
+    assert_eq!(explained.waits_for, [""; 0]);
+    check(admin.explain_partition(explain("bar")).await, Code::NotFound, "partition not found");
+    let remove = |id: &str| v1::RemoveMemberRequest { id: id.to_owned(), force: true };
+    check(admin.remove_member(remove("b")).await, Code::NotFound, "no member `b`");
+    check(admin.remove_member(remove("a")).await, Code::FailedPrecondition, "broker `a` is running: stop it first");
+    fixture.stop().await;
 }
 
 #[tokio::test]

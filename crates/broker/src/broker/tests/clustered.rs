@@ -1,5 +1,7 @@
 //! Several brokers in one process, over a network that is not there.
 
+mod administration;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,6 +1,6 @@
-use liftbridge_broker::GoOn;
+use liftbridge_broker::{GoOn, Rejection};
 use liftbridge_proto::api::publish_async_error::Code as AsyncCode;
-use liftbridge_types::{Offset, PartitionId};
+use liftbridge_types::{BrokerId, Offset, PartitionId};
 
 use super::*;
 
@@ -144,4 +144,21 @@ fn a_subscription_that_cannot_begin_says_why() {
     check(SubscribeError::BeforeBeginning, Code::Internal, beginning);
     let resume = "Failed to resume stream: no known metadata leader";
     check(SubscribeError::Resume(MetadataUnavailable::NoLeader), Code::Internal, resume);
+}
+
+#[test]
+fn people_who_run_a_cluster_are_told_what_to_do() {
+    let id = BrokerId::new("b").unwrap();
+    let missing = RemoveMemberError::NotFound { id: "b".to_owned() };
+    check(&remove_member(&missing), Code::NotFound, "no member `b`");
+    let running = RemoveMemberError::Refused(Rejection::BrokerRunning { id: id.clone() });
+    check(&remove_member(&running), Code::FailedPrecondition, "broker `b` is running: stop it first");
+    let no_leader = RemoveMemberError::Metadata(MetadataUnavailable::NoLeader);
+    check(&remove_member(&no_leader), Code::Internal, "no known metadata leader");
+    check(&explain_partition(&ExplainError::NotFound), Code::NotFound, "partition not found");
+    let elsewhere = ExplainError::NotLeader { leader: id.clone(), address: Some("b.example:9292".to_owned()) };
+    let text = "partition is led by `b` at b.example:9292: ask there";
+    check(&explain_partition(&elsewhere), Code::FailedPrecondition, text);
+    let unknown = ExplainError::NotLeader { leader: id, address: None };
+    check(&explain_partition(&unknown), Code::FailedPrecondition, "partition is led by `b`: ask there");
 }

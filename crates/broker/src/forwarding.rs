@@ -232,7 +232,7 @@ mod tests {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
         let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
-        (Held { request, reply, permit: AdmissionPermit::none(), end: Instant::now() + PATIENCE }, outcome)
+        (Held { request, reply, permit: Some(AdmissionPermit::none()), end: Instant::now() + PATIENCE }, outcome)
     }
 
     /// Puts a message in line; where its outcome arrives.

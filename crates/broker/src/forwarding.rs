@@ -228,7 +228,7 @@ mod tests {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
         let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
-        let held = Held { request, reply, permit: AdmissionPermit::none(), end: Instant::now() + PATIENCE };
+        let held = Held { request, reply, permit: Some(AdmissionPermit::none()), end: Instant::now() + PATIENCE };
         assert!(forwarding.enter(held).is_ok());
         outcome
     }

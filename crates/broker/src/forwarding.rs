@@ -228,12 +228,14 @@ mod tests {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
         let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
-        let held = Held { request, reply, permit: AdmissionPermit::none(), end: Instant::now() + PATIENCE };
+        let held = Held { request, reply, permit: None, end: Instant::now() + PATIENCE };
         assert!(forwarding.enter(held).is_ok());
         outcome
     }
 
-    fn tickets(taken: &Result<(BrokerId, Vec<(u64, Held)>), bool>) -> Result<Vec<u64>, bool> {
+    type Taken = Result<(BrokerId, Vec<(u64, Held)>), bool>;
+
+    fn tickets(taken: &Taken) -> Result<Vec<u64>, bool> {
         let taken = taken.as_ref().map_err(|is_retry_due| *is_retry_due);
         taken.map(|(_, taken)| taken.iter().map(|(ticket, _)| *ticket).collect())
     }

@@ -133,7 +133,8 @@ impl Judgement {
         let node = &copy.node;
         for (expected, record) in (0..).zip(&copy.records) {
             if record.offset != expected {
-                self.diverged.add(|| format!("{node}: {} instead of {expected} in partition {partition}", record.offset));
+                self.diverged
+                    .add(|| format!("{node}: {} instead of {expected} in partition {partition}", record.offset));
             }
             if record.id.is_none() {
                 self.changed.add(|| format!("{node}: nobody wrote what is at {expected} of partition {partition}"));
@@ -148,7 +149,8 @@ impl Judgement {
         }
         if copy.records.len() < longest.records.len() {
             let (short, long) = (copy.records.len(), longest.records.len());
-            self.diverged.add(|| format!("partition {partition} ends at {short} on {node}, at {long} on {}", longest.node));
+            self.diverged
+                .add(|| format!("partition {partition} ends at {short} on {node}, at {long} on {}", longest.node));
         }
     }
 
@@ -193,7 +195,8 @@ impl Judgement {
     fn weigh_seen(&mut self, partition: usize, seen: &[Record], copy: &Copy) {
         for (expected, record) in (0..).zip(seen) {
             if record.offset != expected {
-                self.forgotten.add(|| format!("shown {} instead of {expected} of partition {partition}", record.offset));
+                self.forgotten
+                    .add(|| format!("shown {} instead of {expected} of partition {partition}", record.offset));
                 return;
             }
             let now = usize::try_from(expected).ok().and_then(|place| copy.records.get(place));

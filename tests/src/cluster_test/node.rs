@@ -106,7 +106,7 @@ impl Node {
     /// The newest term in which it was elected to decide about metadata.
     pub(super) fn last_term_led(&self) -> Option<u64> {
         let said = fs::read_to_string(&self.log).ok()?;
-        said.lines().filter_map(|line| led_term(line)).max()
+        said.lines().filter_map(led_term).max()
     }
 
     /// The command that starts it: in its namespace, if it has one, and with what it says added to its log.

@@ -141,7 +141,10 @@ impl Nodes {
             };
             if let Some((partition, how)) = view.iter().enumerate().find(behind).filter(|_| is_quiet) {
                 let newest = newest(partition).unwrap_or(0);
-                return Some(format!("{} has partition {partition} up to {}, not {newest}", node.id, how.committed_end));
+                return Some(format!(
+                    "{} has partition {partition} up to {}, not {newest}",
+                    node.id, how.committed_end
+                ));
             }
         }
         None

@@ -100,8 +100,7 @@ fn allowed(plan: &Plan, folder: &Path) -> (Vec<Fault>, Means, Vec<String>) {
 async fn create_stream(nodes: &Nodes) -> Result<Client, Failure> {
     let addresses: Vec<String> = nodes.addresses().iter().map(ToString::to_string).collect();
     let client = Client::builder(addresses).connect().await.map_err(|error| Failure::new("no client", error))?;
-    let stream =
-        NewStream::new(STREAM).partitions(PARTITIONS).replication_factor(ReplicationFactor::Count(REPLICAS));
+    let stream = NewStream::new(STREAM).partitions(PARTITIONS).replication_factor(ReplicationFactor::Count(REPLICAS));
     client.create_stream(stream).await.map_err(|error| Failure::new("no stream", error))?;
     Ok(client)
 }
@@ -135,11 +134,7 @@ async fn hurt(
 }
 
 /// Reads every copy of every partition and weighs it.
-async fn judge(
-    nodes: &Nodes,
-    ledger: &Ledger,
-    seen: &[Vec<super::read_back::Record>],
-) -> Result<Judgement, Failure> {
+async fn judge(nodes: &Nodes, ledger: &Ledger, seen: &[Vec<super::read_back::Record>]) -> Result<Judgement, Failure> {
     let view = nodes.view().await.ok_or_else(|| Failure("nobody says who keeps what".to_owned()))?;
     let told = ledger.told();
     let mut judgement = Judgement::default();

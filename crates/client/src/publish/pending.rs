@@ -106,9 +106,8 @@ impl Pending {
                 }
                 due.push(entry);
             }
-            let is_behind = |_: &u64, entry: &mut Entry| {
-                stuck.iter().any(|route| Route::ptr_eq(route, &entry.waiting.route))
-            };
+            let is_behind =
+                |_: &u64, entry: &mut Entry| stuck.iter().any(|route| Route::ptr_eq(route, &entry.waiting.route));
             state.entries.extract_if(.., is_behind).map(|(_, entry)| entry).collect()
         };
         // They would keep their partitions here.

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use liftbridge_commitlog::Volume;
 use liftbridge_types::BrokerId;
-use parking_lot::RwLock;
 
 use crate::admission::Join;
+use crate::agreed_state::AgreedState;
 use crate::call_reply::{CallReply, JoinAnswer};
 use crate::cluster_state::ClusterState;
 use crate::codec::encode_command;
@@ -28,7 +28,7 @@ use crate::sessions::{Heartbeat, HeartbeatAnswer};
 /// One server's part in the agreement, moved on by whoever owns it.
 pub struct MetadataNode {
     node: RaftNode,
-    state: Arc<RwLock<ClusterState>>,
+    state: Arc<AgreedState>,
 }
 
 impl MetadataNode {
@@ -44,7 +44,7 @@ impl MetadataNode {
         let OpenedStorage { storage, state, founded } =
             RaftStorage::open(volume, options.snapshot_retain, options.may_found.then_some(&options.new_cluster_id))?;
         let raft_id = storage.raft_id();
-        let state = Arc::new(RwLock::new(state));
+        let state = Arc::new(AgreedState::new(state, storage.snapshot_index()));
         let (node, deleted) = replay(storage, &state, options.of_node(), ports)?;
         let recovery = Recovery { founded, raft_id, index: node.applied(), deleted };
         Ok((Self { node, state }, recovery))

@@ -39,7 +39,8 @@ pub(crate) struct InSyncReplicas {
 impl InSyncReplicas {
     /// The assigned replicas, of which only `me` has reported.
     pub(crate) fn new(me: BrokerLife, assignment: Assignment, durable_end: Offset, elapsed: Duration) -> Self {
-        let mut replicas = Self { me, durable_end, assignment, proposed: None, followers: Vec::new(), linked: BTreeSet::new() };
+        let mut replicas =
+            Self { me, durable_end, assignment, proposed: None, followers: Vec::new(), linked: BTreeSet::new() };
         replicas.adopt_followers(elapsed);
         replicas
     }

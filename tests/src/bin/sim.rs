@@ -65,7 +65,8 @@ impl Runs {
             WorldKind::Node => format!("{lives} openings"),
             WorldKind::Cluster => format!("{lives} starts, {leaderships} leaderships"),
         };
-        let outcome = if *failures == 0 { "no rule broken".to_owned() } else { format!("{failures} seeds broke a rule") };
+        let outcome =
+            if *failures == 0 { "no rule broken".to_owned() } else { format!("{failures} seeds broke a rule") };
         format!(
             "{world:?}: {tried} seeds from {first}, {steps} steps each, {hours:.1} virtual hours: {acked} messages acked \
              under ALL, {what}, {outcome}"

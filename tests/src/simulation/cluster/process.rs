@@ -199,7 +199,9 @@ impl Process {
     pub(super) fn shown(&self) -> String {
         let Self { applied, carried_out, incarnation, wanted, ask, .. } = self;
         let standing = self.standing();
-        format!("{standing:?}, applied {applied}, carried out {carried_out}, {incarnation:?}, wants {wanted:?}, asks {ask}")
+        format!(
+            "{standing:?}, applied {applied}, carried out {carried_out}, {incarnation:?}, wants {wanted:?}, asks {ask}"
+        )
     }
 
     /// Whether it is the controller, as it thinks.

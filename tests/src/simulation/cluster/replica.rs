@@ -211,9 +211,9 @@ impl Replica {
         match self.assignment.role_of(&self.me) {
             Role::Waiting => self.show_committed(self.high_watermark(), around),
             Role::Leader => {
-                let options = LeaderOptions { lag_max: LAG_MAX, window_bytes: WINDOW_BYTES, ..LeaderOptions::default() };
-                let leader =
-                    Leader::new(self.me.clone(), self.assignment.clone(), state, options, around.elapsed);
+                let options =
+                    LeaderOptions { lag_max: LAG_MAX, window_bytes: WINDOW_BYTES, ..LeaderOptions::default() };
+                let leader = Leader::new(self.me.clone(), self.assignment.clone(), state, options, around.elapsed);
                 self.part = Part::Leading(Box::new(leader));
                 let leadership = self.leadership_of(self.assignment.leader_epoch);
                 around.outbox.say(Said::Leads { partition: self.key(), leadership });

@@ -84,23 +84,47 @@ pub(super) struct Leadership {
 /// What a server says, to others or to whoever watches. Nothing is said by a server whose power is off.
 #[derive(Clone, Debug)]
 pub(super) enum Said {
-    Packet { to: u64, packet: Packet },
+    Packet {
+        to: u64,
+        packet: Packet,
+    },
     /// To a publisher: stored as its policy wants, at this offset.
-    Acked { partition: PartitionKey, leadership: Leadership, publish: Publish, offset: Offset },
+    Acked {
+        partition: PartitionKey,
+        leadership: Leadership,
+        publish: Publish,
+        offset: Offset,
+    },
     /// To a publisher: not stored, or nobody knows.
     Refused,
     /// To readers: everything before this is committed.
-    Committed { partition: PartitionKey, end: Offset, durable_end: Offset },
+    Committed {
+        partition: PartitionKey,
+        end: Offset,
+        durable_end: Offset,
+    },
     /// It takes the lead of a partition.
-    Leads { partition: PartitionKey, leadership: Leadership },
+    Leads {
+        partition: PartitionKey,
+        leadership: Leadership,
+    },
     /// A partition goes offline here.
-    Offline { partition: PartitionKey, reason: String },
+    Offline {
+        partition: PartitionKey,
+        reason: String,
+    },
     /// It cuts its log of a partition, which ended at `log.end`, to `log.start`.
-    Cut { partition: PartitionKey, log: Range<Offset> },
+    Cut {
+        partition: PartitionKey,
+        log: Range<Offset>,
+    },
     /// It applied what was agreed on.
     Applied(Applied),
     /// To whoever asked for a change of the metadata.
-    Decided { request: u64, outcome: ProposalOutcome },
+    Decided {
+        request: u64,
+        outcome: ProposalOutcome,
+    },
     /// It ends, because the cluster has no place for it.
     Expelled,
 }

@@ -27,7 +27,9 @@ impl AckedMessages {
         let before = self.partitions.entry(partition).or_default().insert(offset, (epoch, value.to_vec()));
         match before {
             None => Ok(()),
-            Some((epoch, _)) => Err(format!("offset {offset} of {partition} was acknowledged before, in epoch {epoch}")),
+            Some((epoch, _)) => {
+                Err(format!("offset {offset} of {partition} was acknowledged before, in epoch {epoch}"))
+            }
         }
     }
 

@@ -41,7 +41,10 @@ impl AgreedOrder {
     }
 
     /// Two servers have applied the same.
-    pub(in crate::simulation::cluster) fn check_states(one: (u64, &ClusterState), other: (u64, &ClusterState)) -> Verdict {
+    pub(in crate::simulation::cluster) fn check_states(
+        one: (u64, &ClusterState),
+        other: (u64, &ClusterState),
+    ) -> Verdict {
         if one.1 == other.1 {
             return Ok(());
         }

@@ -81,7 +81,9 @@ impl Changes {
                     return Err(format!("{change:?} is answered with {index}, where it did not happen"));
                 }
                 if index <= floor {
-                    return Err(format!("{change:?} happened at {index}, and was asked for after {floor} was answered"));
+                    return Err(format!(
+                        "{change:?} happened at {index}, and was asked for after {floor} was answered"
+                    ));
                 }
                 self.floor = self.floor.max(index);
                 let is_first = self.answered.insert(index);

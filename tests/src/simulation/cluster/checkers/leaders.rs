@@ -15,7 +15,11 @@ pub(in crate::simulation::cluster) struct Leaders {
 
 impl Leaders {
     /// A server takes the lead.
-    pub(in crate::simulation::cluster) fn on_leads(&mut self, partition: PartitionKey, leadership: Leadership) -> Verdict {
+    pub(in crate::simulation::cluster) fn on_leads(
+        &mut self,
+        partition: PartitionKey,
+        leadership: Leadership,
+    ) -> Verdict {
         let Leadership { epoch, server, incarnation } = leadership;
         match self.leaders.insert((partition, epoch), (server, incarnation)) {
             Some(before) if before != (server, incarnation) => Err(format!(

@@ -24,7 +24,9 @@ impl Watermarks {
     ) -> Result<Offset, String> {
         let before = self.shown.insert((server, partition), end).unwrap_or_default();
         if end < before {
-            return Err(format!("the high watermark of {partition} on server {server} goes back from {before} to {end}"));
+            return Err(format!(
+                "the high watermark of {partition} on server {server} goes back from {before} to {end}"
+            ));
         }
         if end > durable_end {
             return Err(format!("server {server} shows {partition} as committed to {end}, durable is {durable_end}"));
@@ -38,8 +40,17 @@ impl Watermarks {
     }
 
     /// Nothing is known to be committed of this by a reader that was shown nothing.
-    pub(in crate::simulation::cluster) fn check_read(&self, server: u64, partition: PartitionKey, end: Offset) -> Verdict {
+    pub(in crate::simulation::cluster) fn check_read(
+        &self,
+        server: u64,
+        partition: PartitionKey,
+        end: Offset,
+    ) -> Verdict {
         let shown = self.shown.get(&(server, partition)).copied().unwrap_or_default();
-        if end <= shown { Ok(()) } else { Err(format!("{partition} is read to {end} on server {server}, shown is {shown}")) }
+        if end <= shown {
+            Ok(())
+        } else {
+            Err(format!("{partition} is read to {end} on server {server}, shown is {shown}"))
+        }
     }
 }

@@ -31,7 +31,11 @@ impl Process {
     }
 
     /// A reader met damage.
-    pub(in crate::simulation::cluster) fn note_damage(&mut self, key: PartitionKey, offsets: std::ops::Range<liftbridge_types::Offset>) {
+    pub(in crate::simulation::cluster) fn note_damage(
+        &mut self,
+        key: PartitionKey,
+        offsets: std::ops::Range<liftbridge_types::Offset>,
+    ) {
         self.with_replica(key, |replica, _| replica.note_damage(offsets));
     }
 

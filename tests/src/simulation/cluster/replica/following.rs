@@ -131,7 +131,11 @@ impl Replica {
     }
 
     /// Appends one batch if it continues the log and there is room.
-    fn append_one(&mut self, leader_epoch: LeaderEpoch, batch: &Bytes) -> Result<Option<(LeaderEpoch, Offset)>, Failed> {
+    fn append_one(
+        &mut self,
+        leader_epoch: LeaderEpoch,
+        batch: &Bytes,
+    ) -> Result<Option<(LeaderEpoch, Offset)>, Failed> {
         let Ok(header) = BatchHeader::peek(batch) else { return Ok(None) };
         if header.leader_epoch > leader_epoch {
             return Ok(None);

@@ -53,7 +53,9 @@ impl World {
                 Ok(format!("{:?}", self.network.weather))
             }
             Accident::FailOperation => Ok(self.fail_operation()),
-            Accident::FailSyncs => Ok(self.with_disk(|server, _| server.power.volume.fail_syncs(Some(io::ErrorKind::Other)))),
+            Accident::FailSyncs => {
+                Ok(self.with_disk(|server, _| server.power.volume.fail_syncs(Some(io::ErrorKind::Other))))
+            }
             Accident::FillDisk => Ok(self.with_disk(|server, dice| {
                 server.power.volume.limit_free_bytes(Some(dice.below(FREE_BYTES_MAX)));
             })),
@@ -71,10 +73,7 @@ impl World {
         }
     }
 
-    fn keep_up(
-        &mut self,
-        act: impl FnOnce(&mut Process, PartitionKey),
-    ) -> Step {
+    fn keep_up(&mut self, act: impl FnOnce(&mut Process, PartitionKey)) -> Step {
         let Some((number, key)) = self.some_replica(|replica| !replica.is_offline()) else { return Ok(String::new()) };
         self.with(number, |process| act(process, key))?;
         Ok(format!("{key} on server {number}"))
@@ -324,7 +323,8 @@ impl World {
     }
 
     fn resign(&mut self) -> Step {
-        let controls = |server: &Server| server.is_moving() && server.process.as_ref().is_some_and(|process| process.controls());
+        let controls =
+            |server: &Server| server.is_moving() && server.process.as_ref().is_some_and(|process| process.controls());
         let Some(number) = self.one_of(controls) else { return Ok("nobody controls".to_owned()) };
         self.with(number, |process| process.resign())?;
         Ok(format!("server {number}"))

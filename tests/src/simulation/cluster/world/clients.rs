@@ -21,7 +21,8 @@ impl World {
         let Some((number, key)) = self.some_replica(|replica| replica.leadership().is_some()) else {
             return Ok("nobody leads".to_owned());
         };
-        let publishes: Vec<Publish> = (0..=self.dice.below(TOGETHER_MAX)).map(|_| self.new_message(number, key)).collect();
+        let publishes: Vec<Publish> =
+            (0..=self.dice.below(TOGETHER_MAX)).map(|_| self.new_message(number, key)).collect();
         let told = format!("{} to {key} on server {number}", publishes.len());
         self.with(number, |process| process.publish(key, publishes))?;
         Ok(told)
@@ -49,7 +50,8 @@ impl World {
         };
         let process = self.servers[&number].process.as_ref();
         let Some(replica) = process.and_then(|process| process.replicas().get(&key)) else { return Ok(String::new()) };
-        let (start, end, epoch) = (replica.log().log_start(), replica.high_watermark(), replica.assignment().leader_epoch);
+        let (start, end, epoch) =
+            (replica.log().log_start(), replica.high_watermark(), replica.assignment().leader_epoch);
         let from = start.plus(self.dice.below(1 + end.get().saturating_sub(start.get())));
         self.rules.watermarks.check_read(number, key, end)?;
         let Some(found) = self.stored(number, key, from..end)? else { return Ok("the power fails".to_owned()) };
@@ -113,7 +115,8 @@ impl World {
 
     /// Somebody asks any server for a change.
     pub(super) fn ask(&mut self, command: Command, change: Option<Change>) -> Step {
-        let serves = |server: &Server| server.is_moving() && server.process.as_ref().is_some_and(|process| process.serves);
+        let serves =
+            |server: &Server| server.is_moving() && server.process.as_ref().is_some_and(|process| process.serves);
         let Some(number) = self.one_of(serves) else { return Ok("nobody to ask".to_owned()) };
         self.requests += 1;
         let (request, told) = (self.requests, format!("{command:?} at server {number}"));
@@ -159,4 +162,3 @@ impl World {
         format!("s{}", self.dice.below(NAMES))
     }
 }
-

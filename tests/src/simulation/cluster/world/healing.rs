@@ -82,7 +82,11 @@ impl World {
             let Some(process) = &server.process else { return Some(format!("server {number} is down")) };
             if !process.serves || server.is_to_be_removed {
                 let removal = server.is_to_be_removed;
-                return Some(format!("server {number} does not serve, to be removed: {removal}; {}; {:?}", process.shown(), state.nodes()));
+                return Some(format!(
+                    "server {number} does not serve, to be removed: {removal}; {}; {:?}",
+                    process.shown(),
+                    state.nodes()
+                ));
             }
             let broker = state.brokers().get(&broker(number));
             if broker.is_none_or(|broker| broker.fenced) {
@@ -94,7 +98,9 @@ impl World {
         }
         let streams = state.streams().iter();
         let mut partitions = streams.flat_map(|stream| {
-            stream.numbered_partitions().map(|(id, partition)| (PartitionKey { stream: stream.id, partition: id }, partition))
+            stream
+                .numbered_partitions()
+                .map(|(id, partition)| (PartitionKey { stream: stream.id, partition: id }, partition))
         });
         partitions.find_map(|(key, partition)| self.what_is_amiss_with(key, partition))
     }

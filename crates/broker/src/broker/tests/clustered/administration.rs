@@ -109,8 +109,7 @@ async fn a_dead_member_is_trouble_until_it_is_removed() {
     remove(survivor, &dead, false).await.unwrap();
     cluster
         .until("the others are the cluster", |broker| {
-            state_of(broker, &dead).is_none_or(|state| state == MemberState::Leaving)
-                && described(broker).troubled.is_empty()
+            state_of(broker, &dead).is_none() && described(broker).troubled.is_empty()
         })
         .await;
     assert_eq!(remove(survivor, &dead, false).await, Err(RemoveMemberError::NotFound { id: dead.to_string() }));

@@ -3,11 +3,14 @@
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use crate::workspace::{Failure, cargo, run as run_command, shown};
-use crate::{layers, sim, tidy};
+use crate::{cluster_test, layers, sim, tidy};
 
 /// Which simulations are tried on every run, with how many seeds and steps of each; fresh ones each time, so that the runs add
 /// up.
 const SIMULATIONS: &[(sim::World, u64, u64)] = &[(sim::World::Node, 200, 400), (sim::World::Cluster, 40, 600)];
+
+/// How long a cluster is hurt on every run, in seconds, by a fresh schedule.
+const CLUSTER_SECONDS: u64 = 30;
 
 type Step = (&'static str, fn() -> Result<(), Failure>);
 
@@ -26,6 +29,7 @@ const STEPS: &[Step] = &[
         run_command(command.env("RUSTDOCFLAGS", "-D warnings"))
     }),
     ("simulation", fresh_simulation),
+    ("cluster", short_cluster_test),
     ("dependencies", || {
         run_cargo(&["deny", "--locked", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"])
     }),
@@ -48,6 +52,17 @@ fn run_cargo(arguments: &[&str]) -> Result<(), Failure> {
     let mut command = cargo(arguments.iter().copied());
     println!("    {}", shown(&command));
     run_command(&mut command)
+}
+
+fn short_cluster_test() -> Result<(), Failure> {
+    let scenario = "all".to_owned();
+    cluster_test::run(&cluster_test::ClusterTestArguments {
+        seed: None,
+        seconds: CLUSTER_SECONDS,
+        nodes: 3,
+        scenario,
+        release: false,
+    })
 }
 
 fn fresh_simulation() -> Result<(), Failure> {

@@ -182,7 +182,7 @@ impl Broker {
         };
         if is_retry_due {
             let (broker, partition) = (self.clone(), Arc::clone(partition));
-            tokio::spawn(async move {
+            self.node.runtime.spawn(async move {
                 tokio::time::sleep(RETRY).await;
                 partition.forwarding().begin_retry();
                 broker.move_line(&partition);
@@ -193,7 +193,7 @@ impl Broker {
     /// The leadership has come here while messages waited for it.
     fn publish_taken(&self, partition: &Arc<LocalPartition>, taken: Vec<(u64, Held)>) {
         let (broker, partition) = (self.clone(), Arc::clone(partition));
-        tokio::spawn(async move {
+        self.node.runtime.spawn(async move {
             for (ticket, mut held) in taken {
                 // It is admitted again, as what is stored here.
                 held.permit = None;
@@ -218,21 +218,30 @@ impl Broker {
 
 #[cfg(test)]
 mod tests {
-    use liftbridge_types::{AckPolicy, Message};
+    use liftbridge_auth::Authorized;
+    use liftbridge_commitlog::MemoryVolume;
+    use liftbridge_types::{AckPolicy, Message, Offset, SettingOverrides, StreamName, Subject};
     use tokio::sync::oneshot;
 
     use super::*;
+    use crate::config::BrokerConfig;
+    use crate::requests::{CreateStream, ReplicationFactor, Shutdown};
 
     fn leader() -> Option<BrokerId> {
         Some(BrokerId::new("a").unwrap())
     }
 
-    /// Puts a message in line; where its outcome arrives.
-    fn enter(forwarding: &Forwarding) -> oneshot::Receiver<PublishOutcome> {
+    /// A message, and where its outcome arrives.
+    fn held() -> (Held, oneshot::Receiver<PublishOutcome>) {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
         let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
-        let held = Held { request, reply, permit: None, end: Instant::now() + PATIENCE };
+        (Held { request, reply, permit: Some(AdmissionPermit::none()), end: Instant::now() + PATIENCE }, outcome)
+    }
+
+    /// Puts a message in line; where its outcome arrives.
+    fn enter(forwarding: &Forwarding) -> oneshot::Receiver<PublishOutcome> {
+        let (held, outcome) = held();
         assert!(forwarding.enter(held).is_ok());
         outcome
     }
@@ -269,5 +278,27 @@ mod tests {
             assert_eq!(first.try_recv().is_ok(), is_overtaken);
             assert_eq!(forwarding.is_idle(), is_overtaken);
         }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_given_by_a_log_worker_has_the_message_handed_over_again() {
+        let volume = Arc::new(MemoryVolume::default());
+        let broker = Broker::start(BrokerConfig::new(volume, BrokerId::new("a").unwrap())).await.unwrap();
+        let foo = CreateStream {
+            name: StreamName::new("foo").unwrap(),
+            subject: Subject::new("foo").unwrap(),
+            group: None,
+            partitions: 1,
+            replication_factor: ReplicationFactor::Count(1),
+            overrides: SettingOverrides::default(),
+        };
+        broker.create_stream(Authorized::internal(foo)).await.unwrap();
+        let (held, outcome) = held();
+        let partition = broker.target(&held.request).unwrap().partition;
+        let reply = broker.settling(&partition, 0, held);
+        // Log workers are no threads of the runtime.
+        std::thread::spawn(move || reply.answer(Err(PublishError::NotLeader))).join().unwrap();
+        assert_eq!(outcome.await.unwrap().map(|acked| acked.offset), Ok(Offset::ZERO));
+        broker.shutdown(Shutdown::Fast).await;
     }
 }

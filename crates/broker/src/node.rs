@@ -11,6 +11,7 @@ use liftbridge_commitlog::Volume;
 use liftbridge_metadata_raft::{Metadata, Partition as AgreedPartition, Standing, Stream};
 use liftbridge_replication::{Assignment, BrokerLife};
 use liftbridge_types::{BrokerId, BrokerIncarnation, PartitionId, StreamSettings, Subject};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,6 +38,8 @@ pub(crate) struct Node {
     pub(crate) metadata: Metadata,
     pub(crate) agreement: Agreement,
     pub(crate) peers: Arc<dyn Peers>,
+    /// Where tasks are spawned by those who run elsewhere: answers are given by log workers, too.
+    pub(crate) runtime: Handle,
     /// This server's part among the others.
     pub(crate) standing: watch::Receiver<Standing>,
     pub(crate) host: Arc<PartitionHost>,

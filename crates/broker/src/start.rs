@@ -22,6 +22,7 @@ use liftbridge_metadata_raft::{
     Standing, Stream, Unavailable, metadata_presence, note_joined,
 };
 use liftbridge_types::{BrokerId, BrokerIncarnation};
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -80,6 +81,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         agreement: Agreement::new(metadata.clone(), Arc::clone(&peers), standing.clone(), progress),
         metadata,
         peers,
+        runtime: Handle::current(),
         standing,
         streams: StreamsHere::default(),
         subjects: Subjects::new(),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 use liftbridge_client::{Client, NewStream, ReplicationFactor};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -17,7 +17,7 @@ use super::ledger::Ledger;
 use super::network::Network;
 use super::nodes::{Means, Nodes};
 use super::plan::Plan;
-use super::read_back::read_back;
+use super::read_back::{Record, read_back};
 use super::readers::Readers;
 use super::report::Report;
 use super::schedule::Schedule;
@@ -70,7 +70,9 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<Report, Failure> {
         not_whole.push(format!("at the end: {failure}"));
     }
     let seen = readers.finish().await;
-    let (judgement, told) = (judge(&nodes, &ledger, &seen).await?, ledger.told());
+    let (judgement, unreadable) = judge(&nodes, &ledger, &seen).await?;
+    not_whole.extend(unreadable.into_iter().map(|failure| failure.to_string()));
+    let told = ledger.told();
     Ok(Report { plan: *plan, load: load_time, judgement, outages, told, left_out, not_whole })
 }
 
@@ -133,20 +135,26 @@ async fn hurt(
     Ok((outages, not_whole))
 }
 
-/// Reads every copy of every partition and weighs it.
-async fn judge(nodes: &Nodes, ledger: &Ledger, seen: &[Vec<super::read_back::Record>]) -> Result<Judgement, Failure> {
+/// Reads every copy of every partition and weighs it; which copies cannot be read.
+async fn judge(nodes: &Nodes, ledger: &Ledger, seen: &[Vec<Record>]) -> Result<(Judgement, Vec<Failure>), Failure> {
     let view = nodes.view().await.ok_or_else(|| Failure("nobody says who keeps what".to_owned()))?;
     let told = ledger.told();
-    let mut judgement = Judgement::default();
+    let (mut judgement, mut unreadable) = (Judgement::default(), Vec::new());
     for (partition, (acked, seen)) in told.acked.iter().zip(seen).enumerate() {
         let keepers = view.get(partition).map(|view| view.replicas.clone()).unwrap_or_default();
         let keepers = nodes.all.iter().filter(|node| keepers.contains(&node.id));
-        let copies = keepers.map(async |node| {
+        let read = join_all(keepers.map(async |node| {
             let records = read_back(node.address, STREAM, partition).await?;
             Ok(Copy { node: node.id.clone(), records })
-        });
-        let copies = try_join_all(copies).await?;
+        }));
+        let mut copies = Vec::new();
+        for copy in read.await {
+            match copy {
+                Ok(copy) => copies.push(copy),
+                Err(failure) => unreadable.push(failure),
+            }
+        }
         judgement.weigh(&Evidence { partition, acked, copies: &copies, seen });
     }
-    Ok(judgement)
+    Ok((judgement, unreadable))
 }

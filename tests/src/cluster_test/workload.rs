@@ -96,7 +96,7 @@ pub(super) fn every(time: Duration) -> Interval {
 fn reason(error: &PublishError) -> String {
     match error {
         PublishError::AckTimeout { .. } => "client: no ack in time".to_owned(),
-        PublishError::OutcomeUnknown { .. } => "client: the connection broke before the ack".to_owned(),
+        PublishError::OutcomeUnknown { .. } => "client: outcome unknown".to_owned(),
         PublishError::NotSent { cause } => format!("client: not sent ({:?})", cause.code),
         PublishError::Refused(cause) => format!("server: {:?} {}", cause.code, cause.message),
         told => format!("server: {told}"),

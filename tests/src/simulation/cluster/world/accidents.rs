@@ -238,7 +238,9 @@ impl World {
                 && !server.is_to_be_removed
                 && !server.expelled
         });
-        if is_needed || !all_are_members || self.rotten.is_some() || numbers.len() < 3 {
+        // Of two that vote neither can be done without.
+        let can_agree = state.nodes().iter().filter(|(_, node)| node.voter && node.broker != id).count() >= 2;
+        if is_needed || !all_are_members || self.rotten.is_some() || !can_agree {
             return format!("not that of server {number} now");
         }
         self.end(number);
@@ -251,6 +253,11 @@ impl World {
 
     /// The operator has former selves removed, until that is done.
     pub(super) fn pursue_removals(&mut self) -> Result<(), String> {
+        for server in self.servers.values_mut() {
+            // Let in with the disk it has: the answer got lost.
+            let serves = server.process.as_ref().is_some_and(|process| process.serves);
+            server.is_to_be_removed &= !serves;
+        }
         for number in self.numbers(|server| server.is_to_be_removed) {
             if self.removals.contains_key(&number) || !self.dice.percent(2) {
                 continue;

@@ -255,8 +255,10 @@ async fn a_broker_that_has_started_is_one_that_new_streams_are_given_to() {
     for at in 0..2 {
         let volume = FaultyVolume::new(at as u64);
         cluster.brokers.push(cluster.try_start(at, &volume).await.unwrap());
-        let heard_of = cluster.brokers[0].describe_brokers(&Authorized::internal(()));
-        assert_eq!(heard_of.len(), at + 1);
+        // The others hear of it at the same time, give or take a moment.
+        cluster
+            .until("it is heard of", |broker| broker.describe_brokers(&Authorized::internal(())).len() == at + 1)
+            .await;
     }
     cluster.stop().await;
 }

@@ -242,20 +242,21 @@ mod tests {
         outcome
     }
 
-    fn tickets(taken: &Result<(BrokerId, Vec<(u64, Held)>), bool>) -> Result<Vec<u64>, bool> {
-        let taken = taken.as_ref().map_err(|is_retry_due| *is_retry_due);
-        taken.map(|(_, taken)| taken.iter().map(|(ticket, _)| *ticket).collect())
+    /// The tickets of what can be taken for this leader, or whether to look again later.
+    fn tickets(forwarding: &Forwarding, leader: Option<BrokerId>) -> Result<Vec<u64>, bool> {
+        let (_, taken) = forwarding.take(leader)?;
+        Ok(taken.iter().map(|(ticket, _)| *ticket).collect())
     }
 
     #[test]
     fn nothing_is_taken_while_what_was_taken_before_is_being_handed_over() {
         let forwarding = Forwarding::default();
         let _first = enter(&forwarding);
-        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![0]));
+        assert_eq!(tickets(&forwarding, leader()), Ok(vec![0]));
         let _second = enter(&forwarding);
-        assert_eq!(tickets(&forwarding.take(leader())), Err(false));
+        assert_eq!(tickets(&forwarding, leader()), Err(false));
         forwarding.moved();
-        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![1]));
+        assert_eq!(tickets(&forwarding, leader()), Ok(vec![1]));
     }
 
     #[test]
@@ -270,7 +271,7 @@ mod tests {
             for ((ticket, held), outcome) in taken.into_iter().zip(outcomes) {
                 forwarding.settle(ticket, held, Err(outcome));
             }
-            assert_eq!(tickets(&forwarding.take(None)), Err(!is_overtaken), "a retry is due for what waits");
+            assert_eq!(tickets(&forwarding, None), Err(!is_overtaken), "a retry is due for what waits");
             assert_eq!(first.try_recv().is_ok(), is_overtaken);
             assert_eq!(forwarding.is_idle(), is_overtaken);
         }

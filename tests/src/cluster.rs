@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use tokio::task::JoinSet;
 
 use crate::api::{Client, connect, metadata, wire};
-use crate::server::{Options, Server, within};
+use crate::server::{Options, Refusal, Server, within};
 
 /// One server of a cluster, running or not.
 #[derive(Debug)]
@@ -114,6 +114,15 @@ impl Member {
     /// Kills it, as `kill -9` does.
     pub async fn kill(&mut self) {
         self.server.take().expect("it runs").kill().await;
+    }
+
+    /// Starts it again as if its disk was lost; an error when it ends instead of serving.
+    pub async fn restart_without_data(&mut self) -> Result<(), Refusal> {
+        if self.data.exists() {
+            std::fs::remove_dir_all(&self.data).expect("a stopped server's data can be removed");
+        }
+        self.server = Some(Server::try_start(&self.data, &self.options).await?);
+        Ok(())
     }
 
     /// Starts it again, where the others look for it.

@@ -9,6 +9,7 @@
 pub mod checkers;
 
 mod action;
+mod cluster;
 mod model;
 mod partition;
 mod read_back;
@@ -17,4 +18,5 @@ mod run;
 mod trace;
 mod world;
 
-pub use run::{Failure, Summary, run};
+pub use cluster::run_cluster;
+pub use run::{Failure, Summary, WorldKind, run};

@@ -1,6 +1,6 @@
 //! The simulation in the tests: seeds that are always tried, and that a seed is one run.
 
-use liftbridge_tests::simulation::run;
+use liftbridge_tests::simulation::{run, run_cluster};
 
 /// Seeds that are tried on every run of the tests; `cargo xtask sim` tries any number of others.
 const SEEDS: u64 = 300;
@@ -9,6 +9,11 @@ const STEPS: u64 = 400;
 /// the dice mean the same accidents. What was found is told for good by tests of the log alone.
 const ONCE_BROKEN: &[(u64, u64)] =
     &[(313, 285), (1913, 48), (3860, 279), (4716, 187), (6273, 384), (7514, 94), (102_901, 65), (1_795_407_856, 133)];
+
+/// The same for whole clusters, which take longer.
+const CLUSTER_SEEDS: u64 = 12;
+const CLUSTER_STEPS: u64 = 300;
+const CLUSTERS_ONCE_BROKEN: &[(u64, u64)] = &[(5, 300), (16, 400), (17, 400), (15, 400)];
 
 #[track_caller]
 fn check(seed: u64, steps: u64) -> usize {
@@ -34,6 +39,34 @@ fn what_was_mended_stays_mended() {
 #[test]
 fn a_seed_is_one_run_and_another_seed_another() {
     let run = |seed| run(seed, STEPS).unwrap_or_else(|failure| panic!("{failure}"));
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1).fingerprint, run(2).fingerprint);
+}
+
+#[track_caller]
+fn check_cluster(seed: u64, steps: u64) -> usize {
+    match run_cluster(seed, steps) {
+        Ok(summary) => summary.acked,
+        Err(failure) => panic!("{failure}"),
+    }
+}
+
+#[test]
+fn no_seed_of_a_cluster_breaks_a_rule() {
+    let acked: usize = (0..CLUSTER_SEEDS).map(|seed| check_cluster(seed, CLUSTER_STEPS)).sum();
+    assert!(acked > 500, "the publishers get something done: {acked}");
+}
+
+#[test]
+fn what_was_mended_in_clusters_stays_mended() {
+    for (seed, steps) in CLUSTERS_ONCE_BROKEN {
+        check_cluster(*seed, *steps);
+    }
+}
+
+#[test]
+fn a_seed_is_one_cluster_and_another_seed_another() {
+    let run = |seed| run_cluster(seed, CLUSTER_STEPS).unwrap_or_else(|failure| panic!("{failure}"));
     assert_eq!(run(1), run(1));
     assert_ne!(run(1).fingerprint, run(2).fingerprint);
 }

@@ -5,10 +5,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use crate::workspace::{Failure, cargo, run as run_command, shown};
 use crate::{cluster_test, layers, sim, tidy};
 
-/// Seeds of the simulation tried on every run; fresh ones each time, so that the runs add up.
-const SIM_SEEDS: u64 = 200;
-/// Steps of each.
-const SIM_STEPS: u64 = 400;
+/// Which simulations are tried on every run, with how many seeds and steps of each; fresh ones each time, so that the runs add
+/// up.
+const SIMULATIONS: &[(sim::World, u64, u64)] = &[(sim::World::Node, 200, 400), (sim::World::Cluster, 40, 600)];
 
 /// How long a cluster is hurt on every run, in seconds, by a fresh schedule.
 const CLUSTER_SECONDS: u64 = 30;
@@ -69,6 +68,10 @@ fn short_cluster_test() -> Result<(), Failure> {
 fn fresh_simulation() -> Result<(), Failure> {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).map_err(|error| Failure(error.to_string()))?;
     let seed = since_epoch.as_secs();
-    println!("    seeds {seed}..{}", seed + SIM_SEEDS);
-    sim::run(&sim::SimArguments { seed: Some(seed), steps: SIM_STEPS, seeds: SIM_SEEDS, release: false })
+    for (world, seeds, steps) in SIMULATIONS {
+        println!("    {world:?}: seeds {seed}..{}", seed + seeds);
+        let (seed, world, seeds, steps) = (Some(seed), *world, *seeds, *steps);
+        sim::run(&sim::SimArguments { world, seed, steps, seeds, forever: false, release: false })?;
+    }
+    Ok(())
 }

@@ -60,9 +60,13 @@ struct Line {
 struct Held {
     request: Publish,
     reply: PublishReply,
+    /// The right to wait here, until it is published here after all.
     permit: Option<AdmissionPermit>,
     end: Instant,
 }
+
+/// Messages by ticket, and the leader they are for.
+type Taken = (BrokerId, Vec<(u64, Held)>);
 
 impl Forwarding {
     /// Whether nobody waits here and nothing is under way, so that a message may pass by.
@@ -103,7 +107,7 @@ impl Forwarding {
     }
 
     /// What can be handed over now, and to whom; `Err` with whether to look again later.
-    fn take(&self, leader: Option<BrokerId>) -> Result<(BrokerId, Vec<(u64, Held)>), bool> {
+    fn take(&self, leader: Option<BrokerId>) -> Result<Taken, bool> {
         let now = Instant::now();
         let mut line = self.line.lock();
         if line.is_moving {
@@ -242,21 +246,20 @@ mod tests {
         outcome
     }
 
-    /// The tickets of what can be taken for this leader, or whether to look again later.
-    fn tickets(forwarding: &Forwarding, leader: Option<BrokerId>) -> Result<Vec<u64>, bool> {
-        let (_, taken) = forwarding.take(leader)?;
-        Ok(taken.iter().map(|(ticket, _)| *ticket).collect())
+    fn tickets(taken: &Result<Taken, bool>) -> Result<Vec<u64>, bool> {
+        let taken = taken.as_ref().map_err(|is_retry_due| *is_retry_due);
+        taken.map(|(_, taken)| taken.iter().map(|(ticket, _)| *ticket).collect())
     }
 
     #[test]
     fn nothing_is_taken_while_what_was_taken_before_is_being_handed_over() {
         let forwarding = Forwarding::default();
         let _first = enter(&forwarding);
-        assert_eq!(tickets(&forwarding, leader()), Ok(vec![0]));
+        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![0]));
         let _second = enter(&forwarding);
-        assert_eq!(tickets(&forwarding, leader()), Err(false));
+        assert_eq!(tickets(&forwarding.take(leader())), Err(false));
         forwarding.moved();
-        assert_eq!(tickets(&forwarding, leader()), Ok(vec![1]));
+        assert_eq!(tickets(&forwarding.take(leader())), Ok(vec![1]));
     }
 
     #[test]
@@ -271,7 +274,7 @@ mod tests {
             for ((ticket, held), outcome) in taken.into_iter().zip(outcomes) {
                 forwarding.settle(ticket, held, Err(outcome));
             }
-            assert_eq!(tickets(&forwarding, None), Err(!is_overtaken), "a retry is due for what waits");
+            assert_eq!(tickets(&forwarding.take(None)), Err(!is_overtaken), "a retry is due for what waits");
             assert_eq!(first.try_recv().is_ok(), is_overtaken);
             assert_eq!(forwarding.is_idle(), is_overtaken);
         }

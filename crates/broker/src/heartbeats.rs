@@ -42,7 +42,9 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return running.expel(REMOVED.to_owned());
         }
         let sent = Instant::now();
-        let answer = tokio::time::timeout(interval, ask(&running, &now)).await;
+        // An answer that comes after the lease has ended comes too late for it.
+        let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };
+        let answer = tokio::time::timeout_at(answer_by, ask(&running, &now)).await;
         if matches!(answer, Ok((HeartbeatAnswer::Alive | HeartbeatAnswer::Fenced, _))) {
             cut_off_at = sent + session_timeout;
         }

@@ -76,7 +76,7 @@ impl MetadataOptions {
         }
     }
 
-    fn of_node(&self) -> NodeOptions {
+    pub(crate) fn of_node(&self) -> NodeOptions {
         NodeOptions {
             snapshot_threshold: self.snapshot_threshold,
             controller: ControllerOptions {
@@ -248,7 +248,7 @@ impl fmt::Debug for Metadata {
 }
 
 /// Starts the node, which applies what its log holds, and notes what must go because of that.
-fn replay(
+pub(crate) fn replay(
     storage: RaftStorage,
     state: &Arc<AgreedState>,
     options: NodeOptions,

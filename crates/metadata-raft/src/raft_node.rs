@@ -41,8 +41,9 @@ const INFLIGHT_MESSAGES_MAX: usize = 128;
 pub(crate) const TICK: Duration = Duration::from_millis(100);
 /// Ticks without a leader after which there is an election, at least; the upper end is twice that.
 const ELECTION_TICKS: usize = 7;
-/// The same as a time.
-const ELECTION_TIMEOUT: Duration = Duration::from_millis(700);
+/// For how long a leader that has heard of most voters is sure that none of them has elected another: less than the shortest
+/// election timeout, by the tick that may have been about to come.
+const SURE_FOR: Duration = Duration::from_millis(500);
 /// Ticks between a leader's heartbeats.
 const HEARTBEAT_TICKS: usize = 2;
 

@@ -56,10 +56,10 @@ pub(crate) struct FollowerProgress {
 
 impl FollowerProgress {
     /// One that has not been heard of.
-    pub(crate) fn new(id: BrokerId, elapsed: Duration) -> Self {
+    pub(crate) fn new(id: BrokerId, linked: bool, elapsed: Duration) -> Self {
         Self {
             id,
-            linked: false,
+            linked,
             incarnation: None,
             agreement: Agreement::Sought { retry_at: elapsed, wait: RETRY_FIRST },
             durable_end: None,

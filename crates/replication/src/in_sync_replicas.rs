@@ -1,6 +1,7 @@
 //! Which replicas decide and how far each is. Owns the agreed set, the sets that are proposed and the followers' progress;
 //! never what follows from them.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation, Offset, PartitionEpoch};
@@ -31,12 +32,15 @@ pub(crate) struct InSyncReplicas {
     assignment: Assignment,
     proposed: Option<Proposed>,
     followers: Vec<FollowerProgress>,
+    /// Who can be reached. Whoever is to follow later may be reachable before.
+    linked: BTreeSet<BrokerId>,
 }
 
 impl InSyncReplicas {
     /// The assigned replicas, of which only `me` has reported.
     pub(crate) fn new(me: BrokerLife, assignment: Assignment, durable_end: Offset, elapsed: Duration) -> Self {
-        let mut replicas = Self { me, durable_end, assignment, proposed: None, followers: Vec::new() };
+        let mut replicas =
+            Self { me, durable_end, assignment, proposed: None, followers: Vec::new(), linked: BTreeSet::new() };
         replicas.adopt_followers(elapsed);
         replicas
     }
@@ -69,6 +73,18 @@ impl InSyncReplicas {
     /// The end of what this replica itself has on stable storage.
     pub(crate) fn own_durable_end(&self) -> Offset {
         self.durable_end
+    }
+
+    /// The link to a broker opened or closed, whether or not it keeps the partition.
+    pub(crate) fn set_link(&mut self, to: &BrokerId, up: bool, log_end: Offset, elapsed: Duration) {
+        if up {
+            self.linked.insert(to.clone());
+        } else {
+            self.linked.remove(to);
+        }
+        if let Some(follower) = self.follower_mut(to) {
+            follower.on_link(up, log_end, elapsed);
+        }
     }
 
     /// How far this replica itself is.
@@ -155,7 +171,7 @@ impl InSyncReplicas {
         self.followers = others
             .map(|life| match known.iter().position(|follower| follower.id == life.id) {
                 Some(index) => known.swap_remove(index),
-                None => FollowerProgress::new(life.id.clone(), elapsed),
+                None => FollowerProgress::new(life.id.clone(), self.linked.contains(&life.id), elapsed),
             })
             .collect();
     }

@@ -23,6 +23,7 @@ struct Place {
 pub(super) fn flip_in_log(
     volume: &FaultyVolume,
     storage: &dyn Storage,
+    directory: &str,
     durable_end: Offset,
     dice: &mut Dice,
 ) -> Option<Range<Offset>> {
@@ -45,7 +46,7 @@ pub(super) fn flip_in_log(
     let Place { file, file_position, batch } = places.swap_remove(dice.index(places.len()));
     let position = file_position + dice.below(u64::from(batch.header().bytes));
     let bit = u8::try_from(dice.below(8)).expect("it is below 8");
-    volume.flip_bit(&format!("{DIRECTORY}/{file}"), position, bit).ok()?;
+    volume.flip_bit(&format!("{directory}/{file}"), position, bit).ok()?;
     Some(batch.header().base_offset..batch.header().end_offset())
 }
 

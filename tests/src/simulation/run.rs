@@ -1,6 +1,7 @@
 //! One run of a seed. Owns its end: a summary, or a failure that says how to see it again.
 
 use std::fmt;
+use std::time::Duration;
 
 use super::world::World;
 
@@ -11,27 +12,49 @@ pub struct Summary {
     pub fingerprint: u64,
     /// Messages acknowledged under `ALL`.
     pub acked: usize,
-    /// Times the partition was opened.
+    /// Times the partition was opened, or a server started.
     pub lives: u64,
+    /// Leaderships that began.
+    pub leaderships: usize,
+    /// How much time passed in it.
+    pub virtual_time: Duration,
+}
+
+/// Which world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WorldKind {
+    /// One partition on one server.
+    Node,
+    /// Servers that form a cluster.
+    Cluster,
 }
 
 /// A broken rule.
 #[derive(Debug)]
 pub struct Failure {
-    seed: u64,
-    step: u64,
-    broken: String,
-    newest: Vec<String>,
+    pub(super) world: WorldKind,
+    pub(super) seed: u64,
+    /// The step it was noticed in; one more than there were, when it was noticed after the last.
+    pub(super) step: u64,
+    /// How many steps there were to be.
+    pub(super) steps: u64,
+    pub(super) broken: String,
+    pub(super) newest: Vec<String>,
 }
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, step, broken, newest } = self;
+        let Self { world, seed, step, steps, broken, newest } = self;
         for line in newest {
             writeln!(f, "    {line}")?;
         }
         writeln!(f, "seed {seed}, step {step}: {broken}")?;
-        write!(f, "see it again: cargo xtask sim --seed {seed} --steps {step}")
+        let (kind, steps) = match world {
+            WorldKind::Node => ("node", step),
+            // What comes after the last step depends on which one that is.
+            WorldKind::Cluster => ("cluster", step.min(steps)),
+        };
+        write!(f, "see it again: cargo xtask sim --world {kind} --seed {seed} --steps {steps}")
     }
 }
 
@@ -44,8 +67,14 @@ pub fn run(seed: u64, steps: u64) -> Result<Summary, Failure> {
     for step in 1..=steps {
         if let Err(broken) = world.step(step) {
             let newest = world.trace().newest().map(str::to_owned).collect();
-            return Err(Failure { seed, step, broken, newest });
+            return Err(Failure { world: WorldKind::Node, seed, step, steps, broken, newest });
         }
     }
-    Ok(Summary { fingerprint: world.trace().fingerprint(), acked: world.acked_count(), lives: world.lives() })
+    Ok(Summary {
+        fingerprint: world.trace().fingerprint(),
+        acked: world.acked_count(),
+        lives: world.lives(),
+        leaderships: 0,
+        virtual_time: world.virtual_time(),
+    })
 }

@@ -22,13 +22,18 @@ impl Default for Trace {
 impl Trace {
     /// Adds what happened in one step.
     pub(super) fn tell(&mut self, line: String) {
-        for byte in line.bytes() {
-            self.fingerprint = (self.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-        }
+        self.note(&line);
         if self.newest.len() == LINES_KEPT {
             self.newest.pop_front();
         }
         self.newest.push_back(line);
+    }
+
+    /// Notes a detail that tells runs apart, and is nothing for a person.
+    pub(super) fn note(&mut self, detail: &str) {
+        for byte in detail.bytes() {
+            self.fingerprint = (self.fingerprint ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+        }
     }
 
     /// A number that differs between different stories.

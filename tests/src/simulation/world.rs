@@ -26,6 +26,9 @@ const OPENING_OPERATIONS: u64 = 24;
 /// Most nanoseconds that the clock is set back by.
 const CLOCK_STEP_MAX: u64 = 3_000_000_000;
 
+/// When it begins.
+const BEGINNING: Timestamp = Timestamp::from_nanos(1_000_000_000);
+
 /// How a step went: a sentence for the trace, or the broken rule.
 type Step = Result<String, String>;
 
@@ -55,7 +58,7 @@ impl World {
         let mut dice = Dice::new(seed);
         let options = options(&mut dice);
         Self {
-            now: Timestamp::from_nanos(1_000_000_000),
+            now: BEGINNING,
             volume: FaultyVolume::new(dice.number()),
             options,
             partition: None,
@@ -98,6 +101,11 @@ impl World {
     /// Times the partition was opened so far.
     pub(super) fn lives(&self) -> u64 {
         self.lives
+    }
+
+    /// How much time has passed so far, going by its clock.
+    pub(super) fn virtual_time(&self) -> Duration {
+        self.now.since(BEGINNING)
     }
 
     fn act(&mut self, action: Action) -> Step {

@@ -95,12 +95,17 @@ impl Partition {
     /// Whoever leads or follows must not speak of what retention has removed.
     fn note_log_start(&self, replica: &mut Replica) {
         let start = replica.open.log.log_start();
+        let was_damaged = !replica.open.damaged.is_empty();
         replica.open.damaged.retain(|damaged| damaged.end > start);
+        let is_whole_again = was_damaged && replica.open.damaged.is_empty();
         match &mut replica.role {
             RoleHere::Leading(_) => self.step_alone(replica, Event::Trimmed { start }, None),
             RoleHere::Following(follower) => {
                 let mut effects = Vec::new();
                 follower.step(FollowerEvent::Trimmed { start }, &mut effects);
+                if is_whole_again {
+                    follower.step(FollowerEvent::Repaired, &mut effects);
+                }
                 self.send_said(effects);
             }
             RoleHere::Waiting { .. } => {}

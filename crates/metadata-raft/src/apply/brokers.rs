@@ -91,7 +91,10 @@ impl ClusterState {
         command: RemoveBroker,
     ) -> Result<Vec<ClusterEvent>, Rejection> {
         let RemoveBroker { id, forced } = command;
-        let broker = self.brokers.get(&id).ok_or(Rejection::BrokerNotFound)?;
+        let Some(broker) = self.brokers.get(&id) else {
+            // A server that was let in and never got as far as registering its broker has to be able to go, too.
+            return self.mark_leaving(&id).map(|event| vec![event]).ok_or(Rejection::BrokerNotFound);
+        };
         if !broker.fenced {
             return Err(Rejection::BrokerRunning { id });
         }

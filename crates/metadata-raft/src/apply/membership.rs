@@ -90,10 +90,10 @@ impl ClusterState {
         Ok(Some(ClusterEvent::NodeChanged { id: *raft_id, node }))
     }
 
-    /// Marks a removed broker's server as one that has to go.
+    /// Marks a removed broker's server as one that has to go; `None` when there is none, or it is marked.
     pub(crate) fn mark_leaving(&mut self, broker: &BrokerId) -> Option<ClusterEvent> {
         let (id, _) = self.nodes.of_broker(broker)?;
-        let node = self.nodes.get_mut(id)?;
+        let node = self.nodes.get_mut(id).filter(|node| !node.leaving)?;
         node.leaving = true;
         Some(ClusterEvent::NodeChanged { id, node: node.clone() })
     }

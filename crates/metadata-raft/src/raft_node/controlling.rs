@@ -3,7 +3,7 @@
 use raft::StateRole;
 use raft::eraftpb::{ConfChange, ConfChangeType};
 
-use super::{ELECTION_TIMEOUT, NodeFailure, RaftNode};
+use super::{NodeFailure, RaftNode, SURE_FOR};
 use crate::admission::{Admission, Admitted, Join, admission};
 use crate::apply::MembershipChange;
 use crate::call_reply::{CallReply, JoinAnswer};
@@ -56,7 +56,7 @@ impl RaftNode {
             return;
         }
         let voters = self.raw.store().membership().voters.clone();
-        let recent = self.now.saturating_sub(ELECTION_TIMEOUT);
+        let recent = self.now.saturating_sub(SURE_FOR);
         let is_near = |id: &u64| self.contacts.get(id).is_some_and(|heard| *heard >= recent);
         let candidates = voters.into_iter().filter(|id| *id != self.id()).filter(is_near);
         let furthest = candidates.max_by_key(|id| self.raw.raft.prs().get(*id).map(|progress| progress.matched));
@@ -192,9 +192,9 @@ impl RaftNode {
         }
     }
 
-    /// Whether most voters were heard of within an election timeout, so that nobody else can have been elected.
+    /// Whether most voters were heard of so recently that nobody else can have been elected.
     fn is_in_contact(&self) -> bool {
-        let recent = self.now.saturating_sub(ELECTION_TIMEOUT);
+        let recent = self.now.saturating_sub(SURE_FOR);
         let voters = &self.raw.store().membership().voters;
         let heard = voters
             .iter()

@@ -37,8 +37,7 @@ impl Leader {
 
     pub(super) fn on_link(&mut self, to: &BrokerId, up: bool, effects: &mut Vec<Effect>) {
         let (now, log_end) = (self.elapsed, self.log_end());
-        let Some(follower) = self.replicas.follower_mut(to) else { return };
-        follower.on_link(up, log_end, now);
+        self.replicas.set_link(to, up, log_end, now);
         if self.leading {
             self.speak(effects);
         }

@@ -88,7 +88,7 @@ impl World {
     /// A bit of a batch flips that later batches know to have been durable.
     pub(super) fn flip_bit_in_log(&mut self) -> String {
         let storage = self.volume.directory(DIRECTORY);
-        let flipped = rot::flip_in_log(&self.volume, &*storage, self.model.durable_end, &mut self.dice);
+        let flipped = rot::flip_in_log(&self.volume, &*storage, DIRECTORY, self.model.durable_end, &mut self.dice);
         match flipped {
             Some(offsets) => {
                 let told = format!("{}..{}", offsets.start, offsets.end);

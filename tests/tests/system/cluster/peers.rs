@@ -2,7 +2,8 @@
 
 use std::process::Stdio;
 
-use liftbridge_tests::api::{connect, metadata, stream};
+use liftbridge_tests::admin::admin;
+use liftbridge_tests::api::{connect, metadata, stream, wire};
 use liftbridge_tests::cluster::Cluster;
 use liftbridge_tests::server::{Options, Output, Server, command, within};
 use tempfile::TempDir;
@@ -54,4 +55,20 @@ async fn a_list_of_founders_makes_one_cluster_of_one_file_for_all() {
     let mut brokers: Vec<&str> = told.brokers.iter().map(|broker| broker.id.as_str()).collect();
     brokers.sort_unstable();
     assert_eq!(brokers, ["a", "b"]);
+}
+
+#[tokio::test]
+async fn a_server_that_lost_its_disk_is_let_in_again_once_the_dead_one_is_removed() {
+    let mut cluster = Cluster::start(3, &Options::default()).await;
+    let request = wire::CreateStreamRequest { replication_factor: 3, ..stream("kept") };
+    connect(cluster.members[0].running()).await.create_stream(request).await.expect("the stream can be created");
+    cluster.member("node-2").kill().await;
+    cluster.until("a smaller set", "node-0", "kept", |partition| partition.isr.len() == 2).await;
+
+    let refusal = cluster.member("node-2").restart_without_data().await.expect_err("a lost disk is not believed");
+    assert!(refusal.stderr.contains("liftbridge-admin cluster remove node-2"), "{}", refusal.stderr);
+    admin(cluster.members[0].running(), &["cluster", "remove", "node-2"]).await.succeeded();
+    cluster.member("node-2").restart_without_data().await.expect("it is a new server now");
+    let mut client = connect(cluster.member("node-2").running()).await;
+    client.create_stream(stream("anew")).await.expect("it is a member again");
 }

@@ -197,3 +197,12 @@ fn nothing_of_a_level_that_is_not_agreed_on_is_applied() {
     let refused = Rejection::FeatureLevel { needed: 2, agreed: 1 };
     assert_eq!(cluster.apply(Command::FenceBroker(cluster.life("1"))), Err(refused));
 }
+
+#[test]
+fn a_server_that_was_let_in_and_never_registered_can_be_removed() {
+    let mut cluster = Cluster::of(2);
+    cluster.state.change_membership(added(3));
+    let events = cluster.done(remove("3", false));
+    assert!(matches!(&events[..], [ClusterEvent::NodeChanged { node, .. }] if node.leaving), "{events:?}");
+    assert_eq!(cluster.apply(remove("4", false)), Err(Rejection::BrokerNotFound));
+}

@@ -204,3 +204,17 @@ fn a_new_leader_exposes_nothing_before_every_in_sync_replica_has_confirmed_it() 
     assert_eq!(fixture.position("b", 1, Some(10), 6, 6), [notice("b", Some(10), 6, 2)]);
     assert_eq!(fixture.position("c", 1, Some(10), 5, 4), [advance(4), push("c", 5, 1000)]);
 }
+
+#[test]
+fn whoever_was_reachable_before_it_became_a_replica_is_spoken_to_at_once() {
+    let mut fixture = Fixture::with(&["a", "b"], Some(1));
+    fixture.link("c", true);
+    let agreed = fixture.leader.assignment().clone();
+    let mut replicas = agreed.replicas.clone();
+    replicas.push(life("c", 1));
+    let epoch = PartitionEpoch::new(31);
+    fixture.step(Event::Assigned(Box::new(Assignment { epoch, replicas, ..agreed })));
+    let due = fixture.leader.next_tick().expect("there is somebody to speak to");
+    let effects = fixture.step(Event::Tick { elapsed: due });
+    assert!(effects.contains(&send("c", Body::Begin)), "{effects:?}");
+}

@@ -105,7 +105,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
     }
     tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout));
-    be_heard_of(&node, config.cluster.session_timeout).await;
+    be_heard_of(&node, config.cluster.voters_max, config.cluster.session_timeout).await;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
 }
@@ -255,17 +255,26 @@ async fn register(
     }
 }
 
-/// Waits until this broker is heard of, for `patience` at most: the controller may be gone at the moment.
-async fn be_heard_of(node: &Node, patience: Duration) {
+/// Waits until this broker is heard of and its server votes, if it is to, for `patience` at most: the controller may be gone
+/// at the moment. Whoever takes a start for a sign that another server may be lost now is right then.
+async fn be_heard_of(node: &Node, voters_max: Option<usize>, patience: Duration) {
     let end = Instant::now() + patience;
     let mut carried_out = node.agreement.carried_out();
     let is_fenced = || node.metadata.state().brokers().get(&node.id).is_some_and(|broker| broker.fenced);
-    while is_fenced() && !node.standing.borrow().alone {
+    while (is_fenced() || is_to_vote(node, voters_max)) && !node.standing.borrow().alone {
         match tokio::time::timeout_at(end, node.agreement.carried_out_after(carried_out)).await {
             Ok(Some(index)) => carried_out = index,
             Ok(None) | Err(_) => return,
         }
     }
+}
+
+/// Whether this server takes part without a vote and is going to get one.
+fn is_to_vote(node: &Node, voters_max: Option<usize>) -> bool {
+    let state = node.metadata.state();
+    let voter_count = state.nodes().iter().filter(|(_, node)| node.voter).count();
+    let has_no_vote = state.nodes().of_broker(&node.id).is_some_and(|(_, node)| !node.voter);
+    has_no_vote && voters_max.is_none_or(|most| voter_count < most)
 }
 
 /// Opens the partitions kept here, several streams at a time; as of which index.

@@ -1,10 +1,11 @@
-//! One partition on a faulty disk, on virtual time, in one thread: thousands of lives from seeds.
+//! Simulations on virtual time, in one thread, on disks that fail: thousands of lives from seeds.
 //!
-//! The code under test is what the server runs: the commit log, over a volume that loses, tears, flips and refuses, and the
-//! replication leader that decides what is committed and who is told. Owns the world they live in. What must be true is
-//! not said here but in [`checkers`], each rule in its own file.
+//! There are two worlds. One holds a single partition: the commit log, over a volume that loses, tears, flips and refuses, and
+//! the replication leader that decides what is committed and who is told. The other, [`cluster`], holds whole servers and a
+//! network between them. The code under test is what servers run. Owns the worlds; what must be true is not said here but in
+//! their checkers, each rule in its own file.
 //!
-//! A run is decided by its seed alone, so a failure is replayed by `cargo xtask sim --seed N --steps M`.
+//! A run is decided by its seed alone, so a failure is replayed by `cargo xtask sim --world W --seed N --steps M`.
 
 pub mod checkers;
 

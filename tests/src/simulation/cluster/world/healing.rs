@@ -65,6 +65,7 @@ impl World {
                 self.end(number);
             }
         }
+        self.notice_removed();
         for number in self.numbers(|server| server.process.is_none()) {
             if self.dice.percent(10) {
                 self.renew_if_expelled(number);
@@ -72,6 +73,21 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Whoever was removed while it was down is told by nobody, and waits; its operator notices.
+    fn notice_removed(&mut self) {
+        if !self.dice.percent(2) {
+            return;
+        }
+        let Some(state) = self.furthest_state() else { return };
+        let is_removed = |server: &Server| {
+            let waits = server.process.as_ref().is_some_and(|process| process.has_metadata() && !process.serves);
+            waits && state.nodes().iter().all(|(_, node)| node.directory != server.directory())
+        };
+        for number in self.numbers(is_removed) {
+            self.expel(number);
+        }
     }
 
     /// What is not as it should be; `None` when all is well.
@@ -142,7 +158,10 @@ impl World {
         for stream in state.streams().iter() {
             for (id, partition) in stream.numbered_partitions() {
                 let key = PartitionKey { stream: stream.id, partition: id };
-                for id in partition.replicas.iter() {
+                // Who follows somebody whose log is damaged may lack what is.
+                let leader = partition.leader.as_ref().map(server);
+                let follows_rot = self.rotten.is_some() && self.rotten == leader;
+                for id in partition.replicas.iter().filter(|id| !follows_rot || Some(server(id)) == leader) {
                     self.check_kept(server(id), key, None)?;
                     self.check_committed(server(id), key)?;
                 }

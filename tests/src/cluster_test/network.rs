@@ -95,8 +95,10 @@ impl Network {
 
 impl Drop for Network {
     fn drop(&mut self) {
-        // What was never made cannot be taken away, which is what is wanted. Cables go with their namespaces.
+        // What was never made cannot be taken away, which is what is wanted. A namespace lives on for as long as connections
+        // of killed servers are being closed, and its cable with it: that goes first.
         for node in 0..self.nodes {
+            let _ = ip(&["link", "del", &self.cable(node)]);
             let _ = ip(&["netns", "del", &self.namespace(node)]);
         }
         let _ = ip(&["link", "del", &self.bridge()]);

@@ -31,7 +31,8 @@ struct Gap {
 
 impl CommitLog {
     /// Puts `batches`, which another log holds for the offsets from `damaged.start` on, in the place of what cannot be read here.
-    /// They need not reach to the end of what is damaged. Returns the end of what is whole now.
+    /// They need not reach to the end of what is damaged, and the first may begin before its start: whoever reads from within a
+    /// batch finds only what it asked for damaged. Returns the end of what is whole now.
     ///
     /// # Errors
     /// When the batches do not verify or do not begin where the damage does; then nothing has changed. When the storage fails;
@@ -39,14 +40,15 @@ impl CommitLog {
     pub fn repair(&mut self, damaged: Range<Offset>, batches: &[Bytes]) -> Result<Offset, AppendError> {
         self.check_usable()?;
         let good = fitting(&damaged, batches)?;
-        let Some(end) = good.last().map(|batch| batch.header().end_offset()) else { return Ok(damaged.start) };
+        let (Some(first), Some(last)) = (good.first(), good.last()) else { return Ok(damaged.start) };
+        let (start, end) = (first.header().base_offset, last.header().end_offset());
         self.sync()?;
         let segments = self.shared.segments();
-        let index = segment_for(&segments, damaged.start).filter(|_| damaged.start >= self.log_start());
+        let index = segment_for(&segments, start).filter(|_| damaged.start >= self.log_start());
         let Some((index, segment)) = index.and_then(|index| segments.get(index).map(|segment| (index, segment))) else {
             return Err(AppendError::NotContiguous { base: damaged.start, end: self.log_start() });
         };
-        let Some(gap) = self.find_gap(segment, damaged.start)? else { return Ok(damaged.end) };
+        let Some(gap) = self.find_gap(segment, start)? else { return Ok(damaged.end) };
         // Behind what only begins to fill the gap, the damage stays where it is.
         let rest_from = if end >= gap.resume { gap.bytes.end } else { gap.bytes.start };
         let result = self.fill(index, &gap, &good, rest_from);
@@ -147,20 +149,22 @@ impl CommitLog {
     }
 }
 
-/// Those of the batches that fill the damaged offsets, one after the other from their start on.
+/// Those of the batches that fill the damaged offsets, one after the other from the one that holds the first of them.
 fn fitting(damaged: &Range<Offset>, batches: &[Bytes]) -> Result<Vec<Batch>, AppendError> {
-    let mut fitting = Vec::new();
-    let mut end = damaged.start;
+    let mut fitting: Vec<Batch> = Vec::new();
     for bytes in batches {
         let batch = Batch::parse(bytes).map_err(AppendError::Malformed)?;
         let header = batch.header();
+        if header.end_offset() <= damaged.start {
+            continue;
+        }
         if header.base_offset >= damaged.end {
             break;
         }
-        if header.base_offset != end || header.end_offset() > damaged.end {
-            return Err(AppendError::NotContiguous { base: header.base_offset, end });
+        let begins = fitting.last().map_or(header.base_offset.min(damaged.start), |last| last.header().end_offset());
+        if header.base_offset != begins || header.end_offset() > damaged.end {
+            return Err(AppendError::NotContiguous { base: header.base_offset, end: begins });
         }
-        end = header.end_offset();
         fitting.push(batch);
     }
     Ok(fitting)
@@ -229,6 +233,25 @@ mod tests {
             drop(log);
             assert_eq!(all(&open(&volume)).unwrap(), good, "batch {number}, opened again");
         }
+    }
+
+    #[test]
+    fn damage_found_from_within_a_batch_is_repaired_by_the_whole_batch() {
+        let volume = FaultyVolume::new(3);
+        let mut log = open(&volume);
+        let mut batch = BatchBuilder::new();
+        for value in [b"one", b"two"] {
+            batch.push(None, value, &[]).unwrap();
+        }
+        log.append(&mut batch, LeaderEpoch::new(1), Timestamp::from_nanos(1)).unwrap();
+        log.park(Offset::new(2)).unwrap();
+        let good = all(&log).unwrap();
+        volume.flip_bit(&format!("log/{}", log.shared.segments()[0].log_name()), 50, 3).unwrap();
+        let found = log.view().reader(Offset::new(1)).read(Offset::MAX, 100);
+        let Err(ReadError::Damaged { offsets, .. }) = found else { panic!("not damaged: {found:?}") };
+        assert_eq!(offsets, Offset::new(1)..Offset::new(2));
+        assert_eq!(log.repair(offsets, &good).unwrap(), Offset::new(2));
+        assert_eq!(all(&log).unwrap(), good);
     }
 
     #[test]

@@ -22,7 +22,11 @@ use crate::peers::{Heartbeat, HeartbeatAnswer};
 /// The longest pause between two signs of life.
 const INTERVAL_MAX: Duration = Duration::from_millis(300);
 /// What is said when there is no place for this server.
-const REMOVED: &str = "this server was removed from its cluster, or another one runs under its id";
+const REMOVED: &str =
+    "this server was removed from its cluster; to let it in again, start it with an empty data directory";
+/// Nothing is wrong with its data, so nobody is to be told to empty that.
+const SUPERSEDED: &str = "a later start of a server with this id is the valid one: start this one again, or under another \
+    `clustering.server.id` if both are to run";
 /// A session timeout holds at least this many signs of life.
 const PER_TIMEOUT: u32 = 5;
 
@@ -54,9 +58,8 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
                 lease_end = sent + lease.min(session_timeout);
                 running.renew_lease();
             }
-            Ok((HeartbeatAnswer::Superseded, _)) => {
-                return running.expel(REMOVED.to_owned());
-            }
+            Ok((HeartbeatAnswer::Superseded, _)) => return running.expel(SUPERSEDED.to_owned()),
+            Ok((HeartbeatAnswer::Removed, _)) => return running.expel(REMOVED.to_owned()),
             // Whoever is fenced leads nothing, though it may not have heard of that yet.
             Ok((HeartbeatAnswer::Fenced, _)) => running.lapse("this broker is fenced"),
             Ok((HeartbeatAnswer::NotController, _)) | Err(_) => {}

@@ -116,6 +116,7 @@ pub(crate) async fn hear(node: &Node, heartbeat: Heartbeat) -> HeartbeatAnswer {
         metadata::HeartbeatAnswer::Alive => HeartbeatAnswer::Alive,
         metadata::HeartbeatAnswer::Fenced => HeartbeatAnswer::Fenced,
         metadata::HeartbeatAnswer::Superseded => HeartbeatAnswer::Superseded,
+        metadata::HeartbeatAnswer::Removed => HeartbeatAnswer::Removed,
         metadata::HeartbeatAnswer::NotController => HeartbeatAnswer::NotController,
     }
 }

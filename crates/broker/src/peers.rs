@@ -119,8 +119,10 @@ pub enum HeartbeatAnswer {
     Alive,
     /// It is heard, but fenced: it leads nothing until it is not.
     Fenced,
-    /// There is a later life of this broker, or it is no member any more.
+    /// There is a later life of this broker.
     Superseded,
+    /// It is no member any more.
+    Removed,
     /// Whoever was asked is not the controller.
     NotController,
 }

@@ -33,8 +33,10 @@ pub enum HeartbeatAnswer {
     Alive,
     /// It is heard, but fenced: it leads nothing until it is not.
     Fenced,
-    /// Another life of it is the present one, or it is no member any more.
+    /// A later life of it is the present one.
     Superseded,
+    /// It is no member any more.
+    Removed,
     /// This server does not decide that now: ask the controller.
     NotController,
 }
@@ -78,9 +80,12 @@ impl Sessions {
     pub(crate) fn on_heartbeat(&mut self, now: Duration, beat: &Heartbeat, brokers: &Brokers) -> HeartbeatAnswer {
         let BrokerLife { id, incarnation } = &beat.life;
         let Some(broker) = brokers.in_life(&beat.life) else {
-            // A registration that this server has not applied yet may be the newer one.
-            let newer = brokers.get(id).is_some_and(|broker| *incarnation > broker.incarnation);
-            return if newer { HeartbeatAnswer::Fenced } else { HeartbeatAnswer::Superseded };
+            return match brokers.get(id) {
+                None => HeartbeatAnswer::Removed,
+                // A registration that this server has not applied yet may be the newer one.
+                Some(broker) if *incarnation > broker.incarnation => HeartbeatAnswer::Fenced,
+                Some(_) => HeartbeatAnswer::Superseded,
+            };
         };
         let applied = broker.fenced.then_some(beat.applied);
         let heard = Heard { incarnation: *incarnation, last: now, applied };
@@ -196,7 +201,7 @@ mod tests {
         let brokers = brokers(&[("a", 5, false)]);
         let mut sessions = begun(&brokers);
         assert_eq!(sessions.on_heartbeat(at(1900), &beat("a", 4, 9), &brokers), HeartbeatAnswer::Superseded);
-        assert_eq!(sessions.on_heartbeat(at(1900), &beat("z", 4, 9), &brokers), HeartbeatAnswer::Superseded);
+        assert_eq!(sessions.on_heartbeat(at(1900), &beat("z", 4, 9), &brokers), HeartbeatAnswer::Removed);
         assert_eq!(sessions.on_heartbeat(at(1900), &beat("a", 6, 9), &brokers), HeartbeatAnswer::Fenced);
         assert_eq!(sessions.due(at(2000), &brokers), [Command::FenceBroker(life("a", 5))]);
     }

@@ -30,7 +30,7 @@ pub(crate) enum StartError {
     SecretFile { path: PathBuf, reason: String },
     #[error(transparent)]
     Metrics(#[from] RecorderInstalled),
-    #[error("{reason}; to let it in again, start it with an empty data directory")]
+    #[error("{reason}")]
     Expelled { reason: String },
     #[error(transparent)]
     Broker(#[from] liftbridge_broker::StartError),

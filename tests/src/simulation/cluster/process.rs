@@ -409,7 +409,8 @@ impl Process {
                 }
             }
             HeartbeatAnswer::Fenced => self.set_lapsed(true),
-            HeartbeatAnswer::Superseded => self.outbox.say(Said::Expelled),
+            HeartbeatAnswer::Superseded => self.outbox.say(Said::Superseded),
+            HeartbeatAnswer::Removed => self.outbox.say(Said::Expelled),
             HeartbeatAnswer::NotController => {}
         }
     }

@@ -127,4 +127,6 @@ pub(super) enum Said {
     },
     /// It ends, because the cluster has no place for it.
     Expelled,
+    /// It ends, because a later life of it is the present one.
+    Superseded,
 }

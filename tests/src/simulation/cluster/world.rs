@@ -166,16 +166,20 @@ impl World {
             return Ok(());
         };
         let said = process.take_said();
-        let mut expelled = false;
+        let (mut expelled, mut superseded) = (false, false);
         for said in said {
             match said {
                 Said::Packet { to, packet } => self.send(number, to, &packet),
                 Said::Expelled => expelled = true,
+                Said::Superseded => superseded = true,
                 other => self.judge(number, other)?,
             }
         }
         if expelled {
             self.expel(number);
+        } else if superseded {
+            self.trace.tell(format!("{:?} server {number} ends: a later life of it is the present one", self.now));
+            self.end(number);
         }
         Ok(())
     }

@@ -87,6 +87,7 @@ pub(crate) fn wire_heartbeat_answer(answer: HeartbeatAnswer) -> v1::HeartbeatAns
         HeartbeatAnswer::Alive => WireHeartbeat::Alive(NOTHING),
         HeartbeatAnswer::Fenced => WireHeartbeat::Fenced(NOTHING),
         HeartbeatAnswer::Superseded => WireHeartbeat::Superseded(NOTHING),
+        HeartbeatAnswer::Removed => WireHeartbeat::Removed(NOTHING),
         HeartbeatAnswer::NotController => WireHeartbeat::NotController(NOTHING),
     };
     v1::HeartbeatAnswer { answer: Some(answer) }
@@ -98,6 +99,7 @@ pub(crate) fn heartbeat_answer(wire: &v1::HeartbeatAnswer) -> Result<HeartbeatAn
         WireHeartbeat::Alive(_) => HeartbeatAnswer::Alive,
         WireHeartbeat::Fenced(_) => HeartbeatAnswer::Fenced,
         WireHeartbeat::Superseded(_) => HeartbeatAnswer::Superseded,
+        WireHeartbeat::Removed(_) => HeartbeatAnswer::Removed,
         WireHeartbeat::NotController(_) => HeartbeatAnswer::NotController,
     })
 }
@@ -180,8 +182,8 @@ mod tests {
         for answer in answers {
             assert_eq!(join_answer(wire_join_answer(answer.clone())), Ok(answer));
         }
-        use HeartbeatAnswer::{Alive, Fenced, NotController, Superseded};
-        for answer in [Alive, Fenced, Superseded, NotController] {
+        use HeartbeatAnswer::{Alive, Fenced, NotController, Removed, Superseded};
+        for answer in [Alive, Fenced, Superseded, Removed, NotController] {
             assert_eq!(heartbeat_answer(&wire_heartbeat_answer(answer)), Ok(answer));
         }
         let answers = [

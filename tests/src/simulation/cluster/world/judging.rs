@@ -14,7 +14,7 @@ impl World {
     pub(super) fn judge(&mut self, number: u64, said: Said) -> Result<(), String> {
         self.trace.note(&format!("{number}: {said:?}"));
         match said {
-            Said::Packet { .. } | Said::Expelled | Said::Refused => Ok(()),
+            Said::Packet { .. } | Said::Expelled | Said::Superseded | Said::Refused => Ok(()),
             Said::Acked { partition, .. } if self.excused.contains(&partition) => Ok(()),
             Said::Acked { partition, leadership, publish, offset } => {
                 let stored = self.stored(number, partition, offset..offset.next())?;

@@ -192,7 +192,7 @@ impl Process {
 
     /// Whether something of it has failed that only another life mends.
     pub(super) fn is_lame(&self) -> bool {
-        self.metadata_failed || self.replicas.values().any(Replica::is_offline)
+        self.metadata_failed || self.replicas.values().any(Replica::is_lame)
     }
 
     /// How it stands, for whoever reads that something went wrong.

@@ -73,6 +73,8 @@ pub(super) struct Replica {
     damaged: Vec<Range<Offset>>,
     damage_told_at: Duration,
     offline: bool,
+    /// Whether it is so because its leader lacks what is committed here, as an operator has wanted it.
+    irreconcilable: bool,
 }
 
 /// How the reason begins of a follower whose leader lacks what is committed here.
@@ -121,6 +123,7 @@ impl Replica {
             damaged: report.damaged,
             damage_told_at: Duration::ZERO,
             offline: false,
+            irreconcilable: false,
         };
         replica.begin_part(around);
         Ok(replica)
@@ -140,6 +143,11 @@ impl Replica {
 
     pub(super) fn is_offline(&self) -> bool {
         self.offline
+    }
+
+    /// Whether something has failed here that another life mends.
+    pub(super) fn is_lame(&self) -> bool {
+        self.offline && !self.irreconcilable
     }
 
     /// The leadership it has.
@@ -327,6 +335,7 @@ impl Replica {
         if self.offline {
             return;
         }
+        self.irreconcilable = reason.starts_with(IRRECONCILABLE);
         around.outbox.say(Said::Offline { partition: self.key(), reason });
         self.step_alone(Event::Resigned, around);
         self.high_watermark = self.high_watermark();

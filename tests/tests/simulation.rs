@@ -13,7 +13,19 @@ const ONCE_BROKEN: &[(u64, u64)] =
 /// The same for whole clusters, which take longer.
 const CLUSTER_SEEDS: u64 = 12;
 const CLUSTER_STEPS: u64 = 300;
-const CLUSTERS_ONCE_BROKEN: &[(u64, u64)] = &[(5, 300), (15, 400), (16, 400), (17, 400), (1014, 500), (1028, 500)];
+const CLUSTERS_ONCE_BROKEN: &[(u64, u64)] = &[
+    (5, 300),
+    (15, 400),
+    (16, 400),
+    (17, 400),
+    (1014, 500),
+    (1028, 500),
+    (1172, 81),
+    (10438, 600),
+    (10471, 600),
+    (11352, 600),
+    (11457, 600),
+];
 
 #[track_caller]
 fn check(seed: u64, steps: u64) -> usize {

@@ -210,8 +210,9 @@ impl RaftStorage {
         let vote = HardState { commit: self.hard_state.commit, ..hard_state.clone() };
         self.persist(&[], Some(&vote))?;
         self.snapshots.write(index, &snapshot.data)?;
-        self.log.reset(index, hard_state)?;
-        self.hard_state = hard_state.clone();
+        let hard_state = HardState { commit: metadata.index, ..vote };
+        self.log.reset(index, &hard_state)?;
+        self.hard_state = hard_state;
         self.entries.clear();
         (self.snapshot_index, self.snapshot_term) = (index, metadata.term);
         self.snapshot_membership = metadata.get_conf_state().clone();
@@ -227,12 +228,17 @@ impl RaftStorage {
     }
 
     /// Stores entries and, if it changed, the hard state; durable on return. On a full disk it makes use of the reserve.
+    ///
+    /// How far is committed is noted only as far as there are entries here: a follower may know of more than it has stored, and
+    /// a log that ends before what it calls committed would be taken for damaged.
     pub(crate) fn persist(&mut self, entries: &[Entry], hard_state: Option<&HardState>) -> Result<(), PersistError> {
         if entries.is_empty() && hard_state.is_none() {
             return Ok(());
         }
+        let last = entries.last().map_or(self.last(), |entry| entry.index);
+        let hard_state = hard_state.map(|state| HardState { commit: state.commit.min(last), ..state.clone() });
         loop {
-            match self.log.append(entries, hard_state) {
+            match self.log.append(entries, hard_state.as_ref()) {
                 Err(error) if error.is_disk_full() && self.reserve.give_up_slice() => {}
                 appended => break appended?,
             }
@@ -248,7 +254,7 @@ impl RaftStorage {
             self.entries.extend(entries.iter().cloned());
         }
         if let Some(state) = hard_state {
-            self.hard_state = state.clone();
+            self.hard_state = state;
         }
         Ok(())
     }

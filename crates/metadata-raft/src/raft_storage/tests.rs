@@ -52,6 +52,18 @@ fn entries_answer_as_raft_expects() {
 }
 
 #[test]
+fn what_is_committed_beyond_the_entries_stored_is_not_noted() {
+    let volume = MemoryVolume::new();
+    let mut storage = open(&volume);
+    storage.persist(&[entry(2, 2), entry(3, 2)], Some(&hard_state(2, 2))).unwrap();
+    // A follower hears of it with entries that are then not stored.
+    storage.persist(&[], Some(&hard_state(2, 5))).unwrap();
+    drop(storage);
+    let storage = open(&volume);
+    assert_eq!(storage.initial_state().unwrap().hard_state, hard_state(2, 3));
+}
+
+#[test]
 fn a_snapshot_takes_the_place_of_what_it_contains() {
     let volume = MemoryVolume::new();
     let mut storage = open(&volume);

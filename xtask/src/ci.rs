@@ -7,7 +7,7 @@ use crate::{cluster_test, layers, sim, tidy};
 
 /// Which simulations are tried on every run, with how many seeds and steps of each; fresh ones each time, so that the runs add
 /// up.
-const SIMULATIONS: &[(sim::World, u64, u64)] = &[(sim::World::Node, 200, 400), (sim::World::Cluster, 8, 600)];
+const SIMULATIONS: &[(sim::World, u64, u64)] = &[(sim::World::Node, 200, 400), (sim::World::Cluster, 20, 600)];
 
 /// How long a cluster is hurt on every run, in seconds, by a fresh schedule.
 const CLUSTER_SECONDS: u64 = 30;

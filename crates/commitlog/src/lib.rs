@@ -31,6 +31,7 @@ mod checkpoint;
 mod checksum;
 mod codec;
 mod commit_log;
+mod damage;
 mod directory_lock;
 mod error;
 mod file_names;
@@ -61,6 +62,7 @@ pub use batch::{
     LeaderPart, ProducerStamp, Records,
 };
 pub use commit_log::{Appended, CommitLog, PendingSync};
+pub use damage::Damage;
 pub use directory_lock::{DirectoryLock, DirectoryLockError};
 pub use error::{AppendError, LogError, OpenError, ReadError, TimeLookupError};
 pub use group_commit::GroupCommitLog;

@@ -96,7 +96,7 @@ impl Partition {
     fn note_log_start(&self, replica: &mut Replica) {
         let start = replica.open.log.log_start();
         let was_damaged = !replica.open.damaged.is_empty();
-        replica.open.damaged.retain(|damaged| damaged.end > start);
+        replica.open.damaged.trim(start);
         let is_whole_again = was_damaged && replica.open.damaged.is_empty();
         match &mut replica.role {
             RoleHere::Leading(_) => self.step_alone(replica, Event::Trimmed { start }, None),

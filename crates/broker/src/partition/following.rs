@@ -18,7 +18,7 @@
 //! its stable end is synced first.
 
 use bytes::Bytes;
-use liftbridge_commitlog::{AppendError, BatchHeader, SyncPolicy};
+use liftbridge_commitlog::{AppendError, BatchHeader, Damage, SyncPolicy};
 use liftbridge_replication::{Body, Follower, FollowerEffect, FollowerEvent, Message};
 use liftbridge_types::{LeaderEpoch, Offset};
 
@@ -60,8 +60,7 @@ impl Partition {
                 }
                 PeerEvent::Damage { offsets } => {
                     // Only what is committed was ever whole; of the rest the leader speaks anyway.
-                    if offsets.start < follower.high_watermark() && !open.damaged.contains(&offsets) {
-                        open.damaged.push(offsets.clone());
+                    if offsets.start < follower.high_watermark() && open.damaged.add(offsets.clone()) {
                         follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
                         self.carry_out_following(follower, open, &mut effects, None)?;
                     }
@@ -107,7 +106,7 @@ impl Partition {
                         "too far behind: going on where the leader's log starts");
                     open.log.reset(start).map_err(failed)?;
                     open.parked = false;
-                    open.damaged.clear();
+                    open.damaged = Damage::default();
                     self.board.show_log_end(start);
                 }
                 FollowerEffect::Repair => {
@@ -207,18 +206,13 @@ impl Partition {
         batches: &[Bytes],
     ) -> Result<(), LogFailed> {
         // What lies before `start` is gone at the leader, and goes here with the next cleaning.
-        let Some(at) = open.damaged.iter().position(|damaged| damaged.contains(&start)) else { return Ok(()) };
-        let damaged = open.damaged.swap_remove(at);
-        let repaired = open.log.repair(start..damaged.end, batches);
-        let end = match &repaired {
-            Ok(end) => *end,
-            Err(_) => start,
-        };
-        open.damaged.extend([damaged.start..start, end..damaged.end].into_iter().filter(|left| !left.is_empty()));
-        match repaired {
-            Ok(_) => {
+        let Some(damaged) = open.damaged.at(start).cloned() else { return Ok(()) };
+        match open.log.repair(start..damaged.end, batches) {
+            Ok(whole) => {
+                let (start, end) = (whole.start, whole.end);
                 tracing::info!(stream = %self.route.stream, partition = %self.route.partition, %start, %end,
                     "damaged messages were fetched from the leader and can be read again");
+                open.damaged.remove(&whole);
             }
             Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => return Err(failed(error)),
             Err(error) => {

@@ -111,9 +111,7 @@ impl Partition {
         if damaged.start >= leader.high_watermark() {
             return;
         }
-        if !open.damaged.contains(&damaged) {
-            open.damaged.push(damaged);
-        }
+        open.damaged.add(damaged);
         let assignment = leader.assignment();
         if let Some(other) = assignment.in_sync.iter().find(|id| **id != self.broker_id) {
             self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone() });

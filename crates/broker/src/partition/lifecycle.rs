@@ -9,13 +9,12 @@
 //!            pause
 //! ```
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
-use liftbridge_commitlog::{AppendError, CommitLog, LogOptions, RecoveryReport, RetentionLimits};
+use liftbridge_commitlog::{AppendError, CommitLog, Damage, LogOptions, RecoveryReport, RetentionLimits};
 use liftbridge_replication::{Assignment, Event, FollowerEvent};
-use liftbridge_types::{BrokerIncarnation, Offset, StreamSettings};
+use liftbridge_types::{BrokerIncarnation, StreamSettings};
 use parking_lot::{Condvar, Mutex};
 
 use crate::errors::PublishError;
@@ -89,7 +88,7 @@ pub(super) struct OpenLog {
     /// How long the last sync took.
     pub(super) sync_time: Duration,
     /// Offsets that had been durable and cannot be read any more. A follower gets them from its leader.
-    pub(super) damaged: Vec<Range<Offset>>,
+    pub(super) damaged: Damage,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
@@ -288,7 +287,7 @@ impl Partition {
             owed: OwedAnswers::default(),
             company: Company::default(),
             sync_time: Duration::ZERO,
-            damaged: report.damaged,
+            damaged: report.damaged.into_iter().collect(),
             tail,
             parked: true,
             disk_full: false,

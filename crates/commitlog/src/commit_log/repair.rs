@@ -32,15 +32,17 @@ struct Gap {
 impl CommitLog {
     /// Puts `batches`, which another log holds for the offsets from `damaged.start` on, in the place of what cannot be read here.
     /// They need not reach to the end of what is damaged, and the first may begin before its start: whoever reads from within a
-    /// batch finds only what it asked for damaged. Returns the end of what is whole now.
+    /// batch finds only what it asked for damaged. Returns what is whole now, which is nothing when no batch fits.
     ///
     /// # Errors
     /// When the batches do not verify or do not begin where the damage does; then nothing has changed. When the storage fails;
     /// then the log is read-only until it is opened again.
-    pub fn repair(&mut self, damaged: Range<Offset>, batches: &[Bytes]) -> Result<Offset, AppendError> {
+    pub fn repair(&mut self, damaged: Range<Offset>, batches: &[Bytes]) -> Result<Range<Offset>, AppendError> {
         self.check_usable()?;
         let good = fitting(&damaged, batches)?;
-        let (Some(first), Some(last)) = (good.first(), good.last()) else { return Ok(damaged.start) };
+        let (Some(first), Some(last)) = (good.first(), good.last()) else {
+            return Ok(damaged.start..damaged.start);
+        };
         let (start, end) = (first.header().base_offset, last.header().end_offset());
         self.sync()?;
         let segments = self.shared.segments();
@@ -48,11 +50,14 @@ impl CommitLog {
         let Some((index, segment)) = index.and_then(|index| segments.get(index).map(|segment| (index, segment))) else {
             return Err(AppendError::NotContiguous { base: damaged.start, end: self.log_start() });
         };
-        let Some(gap) = self.find_gap(segment, start)? else { return Ok(damaged.end) };
+        let Some(gap) = self.find_gap(segment, start)? else {
+            // That batch is whole already.
+            return Ok(start..first.header().end_offset());
+        };
         // Behind what only begins to fill the gap, the damage stays where it is.
         let rest_from = if end >= gap.resume { gap.bytes.end } else { gap.bytes.start };
         let result = self.fill(index, &gap, &good, rest_from);
-        result.map(|()| end).map_err(|error| match error {
+        result.map(|()| start..end).map_err(|error| match error {
             AppendError::Storage(error) => self.fail(error),
             other => other,
         })
@@ -227,7 +232,7 @@ mod tests {
             drop(segments);
             let damaged = damage(&log);
             assert_eq!(damaged, Offset::new(number as u64)..Offset::new(number as u64 + 1));
-            assert_eq!(log.repair(damaged.clone(), &good[number..=number]).unwrap(), damaged.end);
+            assert_eq!(log.repair(damaged.clone(), &good[number..=number]).unwrap(), damaged);
             assert_eq!(all(&log).unwrap(), good, "batch {number}");
             log.park(Offset::new(12)).unwrap();
             drop(log);
@@ -250,8 +255,9 @@ mod tests {
         let found = log.view().reader(Offset::new(1)).read(Offset::MAX, 100);
         let Err(ReadError::Damaged { offsets, .. }) = found else { panic!("not damaged: {found:?}") };
         assert_eq!(offsets, Offset::new(1)..Offset::new(2));
-        assert_eq!(log.repair(offsets, &good).unwrap(), Offset::new(2));
+        assert_eq!(log.repair(offsets.clone(), &good).unwrap(), Offset::ZERO..Offset::new(2));
         assert_eq!(all(&log).unwrap(), good);
+        assert_eq!(log.repair(offsets, &good).unwrap(), Offset::ZERO..Offset::new(2), "it is whole already");
     }
 
     #[test]
@@ -261,7 +267,7 @@ mod tests {
         let path = format!("log/{}", log.shared.segments()[0].log_name());
         volume.flip_bit(&path, 50, 3).unwrap();
         let damaged = damage(&log);
-        assert!(log.repair(damaged.clone(), &good[1..2]).is_ok_and(|end| end == damaged.start), "it is beyond");
+        assert!(log.repair(damaged.clone(), &good[1..2]).is_ok_and(|whole| whole.is_empty()), "it is beyond");
         assert!(log.repair(damaged.clone(), &[Bytes::from_static(b"rubbish")]).is_err());
         assert_eq!(damage(&log), damaged);
     }

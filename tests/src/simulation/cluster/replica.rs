@@ -5,10 +5,9 @@ mod following;
 mod leading;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Range;
 use std::time::Duration;
 
-use liftbridge_commitlog::{BatchBuilder, CommitLog, LogOptions, Volume};
+use liftbridge_commitlog::{BatchBuilder, CommitLog, Damage, LogOptions, Volume};
 use liftbridge_metadata_raft::PartitionName;
 use liftbridge_replication::{
     Assignment, BrokerLife, Event, Follower, History, InSyncChange, Leader, LeaderOptions, LogState, Message, Role,
@@ -70,7 +69,7 @@ pub(super) struct Replica {
     published: usize,
     builder: BatchBuilder,
     /// What recovery or a reader found damaged.
-    damaged: Vec<Range<Offset>>,
+    damaged: Damage,
     damage_told_at: Duration,
     offline: bool,
     /// Whether it is so because its leader lacks what is committed here, as an operator has wanted it.
@@ -120,7 +119,7 @@ impl Replica {
             owed: BTreeMap::new(),
             published: 0,
             builder: BatchBuilder::new(),
-            damaged: report.damaged,
+            damaged: report.damaged.into_iter().collect(),
             damage_told_at: Duration::ZERO,
             offline: false,
             irreconcilable: false,

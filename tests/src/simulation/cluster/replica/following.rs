@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use liftbridge_commitlog::{AppendError, BatchHeader};
+use liftbridge_commitlog::{AppendError, BatchHeader, Damage};
 use liftbridge_replication::{Body, FollowerEffect, FollowerEvent, Message};
 use liftbridge_types::{LeaderEpoch, Offset};
 
@@ -36,11 +36,8 @@ impl Replica {
 
     /// Somebody read here what cannot be read any more.
     pub(in crate::simulation::cluster) fn note_damage(&mut self, offsets: std::ops::Range<Offset>) {
-        if matches!(self.part, Part::Following(_))
-            && offsets.start < self.high_watermark()
-            && !self.damaged.contains(&offsets)
+        if matches!(self.part, Part::Following(_)) && offsets.start < self.high_watermark() && self.damaged.add(offsets)
         {
-            self.damaged.push(offsets);
             self.damage_told_at = Duration::ZERO;
         }
     }
@@ -58,7 +55,7 @@ impl Replica {
 
     /// Old segments are gone, and damage with them.
     pub(super) fn trim_following(&mut self, start: Offset, around: &Around<'_>) {
-        self.damaged.retain(|damaged| damaged.end > start);
+        self.damaged.trim(start);
         let mut effects = self.step_following(FollowerEvent::Trimmed { start });
         if self.damaged.is_empty() {
             effects.extend(self.step_following(FollowerEvent::Repaired));
@@ -102,7 +99,7 @@ impl Replica {
                 }
                 FollowerEffect::Reset { start } => {
                     self.log.reset(start).map_err(|error| error.to_string())?;
-                    self.damaged.clear();
+                    self.damaged = Damage::default();
                 }
                 FollowerEffect::Repair => {
                     if let Some(Message { body: Body::Repair { start, batches }, .. }) = message {
@@ -153,13 +150,11 @@ impl Replica {
     }
 
     fn repair(&mut self, start: Offset, batches: &[Bytes], around: &Around<'_>) -> Result<(), Failed> {
-        let Some(at) = self.damaged.iter().position(|damaged| damaged.contains(&start)) else { return Ok(()) };
-        let damaged = self.damaged.swap_remove(at);
-        let repaired = self.log.repair(start..damaged.end, batches);
-        let end = *repaired.as_ref().unwrap_or(&start);
-        self.damaged.extend([damaged.start..start, end..damaged.end].into_iter().filter(|left| !left.is_empty()));
-        if let Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) = repaired {
-            return Err(error.to_string());
+        let Some(damaged) = self.damaged.at(start).cloned() else { return Ok(()) };
+        match self.log.repair(start..damaged.end, batches) {
+            Ok(whole) => self.damaged.remove(&whole),
+            Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => return Err(error.to_string()),
+            Err(_) => {}
         }
         if self.damaged.is_empty() {
             let effects = self.step_following(FollowerEvent::Repaired);

@@ -21,6 +21,7 @@ use parking_lot::Mutex;
 
 pub use append::Appended;
 pub use durability::PendingSync;
+pub use repair::Repair;
 
 use crate::error::{AppendError, LogError, OpenError};
 use crate::leader_epochs::LeaderEpochs;

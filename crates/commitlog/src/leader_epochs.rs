@@ -56,6 +56,21 @@ impl LeaderEpochs {
         new
     }
 
+    /// Notes that a batch of `epoch` that could not be read before starts at `start`. Returns whether the table changed.
+    pub(crate) fn note_repaired(&mut self, epoch: LeaderEpoch, start: Offset) -> bool {
+        let next = self.entries.partition_point(|(_, begins)| *begins <= start);
+        let before = next.checked_sub(1).and_then(|index| self.entries.get(index));
+        if before.is_some_and(|(known, begins)| *known >= epoch || *begins == start) {
+            return false;
+        }
+        match self.entries.get_mut(next) {
+            Some((known, begins)) if *known == epoch => *begins = start,
+            Some((known, _)) if *known < epoch => return false,
+            _ => self.entries.insert(next, (epoch, start)),
+        }
+        true
+    }
+
     /// Forgets epochs that start at or after `end`. Returns whether the table changed.
     pub(crate) fn truncate(&mut self, end: Offset) -> bool {
         let kept = self.entries.partition_point(|(_, start)| *start < end);
@@ -145,6 +160,21 @@ mod tests {
         assert!(epochs.truncate(Offset::new(20)));
         assert_eq!(epochs, table(&[(1, 0), (2, 10)]));
         assert!(!epochs.truncate(Offset::new(11)));
+    }
+
+    #[test]
+    fn what_was_repaired_shows_epochs_that_were_hidden_or_begin_earlier() {
+        let mut epochs = table(&[(1, 0), (4, 20)]);
+        assert!(!epochs.note_repaired(LeaderEpoch::new(1), Offset::new(5)));
+        assert!(epochs.note_repaired(LeaderEpoch::new(3), Offset::new(10)));
+        assert!(!epochs.note_repaired(LeaderEpoch::new(3), Offset::new(12)));
+        assert!(epochs.note_repaired(LeaderEpoch::new(4), Offset::new(15)));
+        assert_eq!(epochs, table(&[(1, 0), (3, 10), (4, 15)]));
+        assert!(!epochs.note_repaired(LeaderEpoch::new(2), Offset::new(11)), "it is out of order");
+        assert!(!epochs.note_repaired(LeaderEpoch::new(9), Offset::new(12)), "it is out of order");
+        let mut epochs = table(&[(2, 4)]);
+        assert!(epochs.note_repaired(LeaderEpoch::new(1), Offset::new(0)));
+        assert_eq!(epochs, table(&[(1, 0), (2, 4)]));
     }
 
     #[track_caller]

@@ -61,7 +61,7 @@ pub use batch::{
     BATCH_BYTES_MAX, Batch, BatchBuilder, BatchError, BatchHeader, FORMAT_VERSION, HEADER_BYTES, LEADER_PART_BYTES,
     LeaderPart, ProducerStamp, Records,
 };
-pub use commit_log::{Appended, CommitLog, PendingSync};
+pub use commit_log::{Appended, CommitLog, PendingSync, Repair};
 pub use damage::Damage;
 pub use directory_lock::{DirectoryLock, DirectoryLockError};
 pub use error::{AppendError, LogError, OpenError, ReadError, TimeLookupError};

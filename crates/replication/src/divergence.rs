@@ -99,6 +99,23 @@ impl History {
         self.start = self.start.min(end);
     }
 
+    /// Which leaderships wrote the log is known better now.
+    pub(crate) fn learn(&mut self, epochs: &[(LeaderEpoch, Offset)]) {
+        *self = Self::new(epochs.to_vec(), self.start, self.end);
+    }
+
+    /// A log that is the beginning of this one ends with `tail`: rot may have hidden here that its epoch begins that early.
+    pub(crate) fn learn_from(&mut self, tail: LogTail) {
+        let Some(last) = tail.end.previous().filter(|last| *last >= self.start) else { return };
+        let index = self.epochs.partition_point(|(known, _)| Some(*known) < tail.epoch);
+        let is_free =
+            index.checked_sub(1).and_then(|before| self.epochs.get(before)).is_none_or(|(_, begins)| *begins < last);
+        match self.epochs.get_mut(index) {
+            Some((known, begins)) if Some(*known) == tail.epoch && *begins > last && is_free => *begins = last,
+            _ => {}
+        }
+    }
+
     /// Everything goes, and the log begins again at `start`.
     pub(crate) fn reset(&mut self, start: Offset) {
         *self = Self { epochs: Vec::new(), start, end: start };
@@ -143,10 +160,12 @@ impl History {
             // The record before is gone, and with it the means to compare.
             return Verdict::Gone;
         }
-        if tail.end <= self.end && self.epoch_before(tail.end) == Some(epoch) {
+        let known = self.end_of(Some(epoch));
+        // Where the epoch begins does not matter: both have a record of it, at the follower's end or behind, so they are the same
+        // up to there. A log whose first records of an epoch are rotten does not know where it begins.
+        if known.epoch == Some(epoch) && tail.end <= known.end {
             return Verdict::Inside;
         }
-        let known = self.end_of(Some(epoch));
         if known.epoch.is_none() && self.start > Offset::ZERO { Verdict::Gone } else { Verdict::Parted(known) }
     }
 
@@ -164,6 +183,10 @@ mod tests {
     fn history(epochs: &[(u64, u64)], start: u64, end: u64) -> History {
         let epochs = epochs.iter().map(|(epoch, start)| (LeaderEpoch::new(*epoch), Offset::new(*start))).collect();
         History::new(epochs, Offset::new(start), Offset::new(end))
+    }
+
+    fn leader_of_three() -> History {
+        history(&[(1, 0), (3, 4), (5, 48)], 0, 63)
     }
 
     fn tail(epoch: Option<u64>, end: u64) -> LogTail {
@@ -186,6 +209,23 @@ mod tests {
         check(&leader, tail(Some(3), 10), Verdict::Parted(tail(Some(3), 9)));
         check(&leader, tail(Some(9), 4), Verdict::Parted(tail(Some(3), 9)));
         check(&history(&[(5, 0)], 0, 4), tail(Some(2), 3), Verdict::Parted(tail(None, 0)));
+    }
+
+    #[test]
+    fn rot_at_the_beginning_of_an_epoch_does_not_part_two_logs() {
+        let leader = history(&[(3, 4), (5, 48)], 0, 63);
+        check(&leader, tail(Some(3), 4), Verdict::Inside);
+        check(&leader, tail(Some(3), 2), Verdict::Inside);
+        check(&leader, tail(Some(3), 49), Verdict::Parted(tail(Some(3), 48)));
+        let learned = |from| {
+            let mut leader = leader_of_three();
+            leader.learn_from(from);
+            leader
+        };
+        assert_eq!(learned(tail(Some(3), 3)), history(&[(1, 0), (3, 2), (5, 48)], 0, 63));
+        for nothing_new in [tail(Some(3), 5), tail(Some(3), 1), tail(Some(2), 3), tail(Some(5), 50), tail(None, 0)] {
+            assert_eq!(learned(nothing_new), leader_of_three(), "{nothing_new:?}");
+        }
     }
 
     #[test]

@@ -49,7 +49,10 @@ pub enum FollowerEvent<'a> {
         offsets: Range<Offset>,
     },
     /// Nothing is damaged any more.
-    Repaired,
+    Repaired {
+        /// Every epoch with records in the log and the offset of its first one: what was damaged may have hidden some.
+        epochs: &'a [(LeaderEpoch, Offset)],
+    },
 }
 
 /// One decision of a follower. The driver carries effects out in the order they were given.
@@ -190,8 +193,9 @@ impl Follower {
                 self.damaged = Some(offsets.clone());
                 self.send(Body::Damaged { incarnation: self.me.incarnation, offsets }, effects);
             }
-            FollowerEvent::Repaired => {
+            FollowerEvent::Repaired { epochs } => {
                 self.damaged = None;
+                self.history.learn(epochs);
                 self.tell_position(effects);
             }
         }
@@ -229,6 +233,11 @@ impl Follower {
             return;
         }
         let cut = self.history.cut(answer);
+        if cut < self.high_watermark && self.damaged.is_some() {
+            // Whole epochs may be hidden in what is damaged, so that the logs seem to part where they do not. It is asked again
+            // when they are known.
+            return;
+        }
         if cut < self.high_watermark || cut >= self.log_end() {
             return self.fail(cut, effects);
         }

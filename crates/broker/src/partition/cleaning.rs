@@ -104,7 +104,8 @@ impl Partition {
                 let mut effects = Vec::new();
                 follower.step(FollowerEvent::Trimmed { start }, &mut effects);
                 if is_whole_again {
-                    follower.step(FollowerEvent::Repaired, &mut effects);
+                    let epochs = replica.open.log.leader_epochs();
+                    follower.step(FollowerEvent::Repaired { epochs: &epochs }, &mut effects);
                 }
                 self.send_said(effects);
             }

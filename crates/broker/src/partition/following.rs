@@ -18,7 +18,7 @@
 //! its stable end is synced first.
 
 use bytes::Bytes;
-use liftbridge_commitlog::{AppendError, BatchHeader, Damage, SyncPolicy};
+use liftbridge_commitlog::{AppendError, BatchHeader, Damage, Repair, SyncPolicy};
 use liftbridge_replication::{Body, Follower, FollowerEffect, FollowerEvent, Message};
 use liftbridge_types::{LeaderEpoch, Offset};
 
@@ -208,7 +208,10 @@ impl Partition {
         // What lies before `start` is gone at the leader, and goes here with the next cleaning.
         let Some(damaged) = open.damaged.at(start).cloned() else { return Ok(()) };
         match open.log.repair(start..damaged.end, batches) {
-            Ok(whole) => {
+            Ok(Repair::Wider(wider)) => {
+                open.damaged.add(wider);
+            }
+            Ok(Repair::Whole(whole)) => {
                 let (start, end) = (whole.start, whole.end);
                 tracing::info!(stream = %self.route.stream, partition = %self.route.partition, %start, %end,
                     "damaged messages were fetched from the leader and can be read again");
@@ -222,7 +225,7 @@ impl Partition {
         }
         if open.damaged.is_empty() {
             let mut effects = Vec::new();
-            follower.step(FollowerEvent::Repaired, &mut effects);
+            follower.step(FollowerEvent::Repaired { epochs: &open.log.leader_epochs() }, &mut effects);
             self.send_said(effects);
         }
         Ok(())

@@ -107,7 +107,7 @@ impl Partition {
     }
 
     /// What is damaged here can only be got from another replica, and only by a follower: another one is to lead.
-    fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
+    pub(super) fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
         if damaged.start >= leader.high_watermark() {
             return;
         }

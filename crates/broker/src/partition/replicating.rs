@@ -12,7 +12,7 @@ use crate::partition::Partition;
 use crate::partition::lifecycle::{Core, State};
 use crate::partition::mailbox::{Event, PeerEvent};
 use crate::partition::perform::Buffers;
-use crate::partition::role::RoleHere;
+use crate::partition::role::{Replica, RoleHere};
 use crate::partition::upkeep::Duty;
 use crate::peers::PartitionMessage;
 use crate::requests::PartitionRoute;
@@ -143,15 +143,25 @@ impl Partition {
         if let State::Open(replica) = &mut core.state {
             let elapsed = self.host.clock.elapsed();
             self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);
-            if let RoleHere::Following(follower) = &mut replica.role
-                && let Some(offsets) = replica.open.damaged.first().cloned()
-            {
+            if matches!(replica.role, RoleHere::Following(_)) {
+                self.own_up(replica);
+            }
+        }
+        self.plan_tick(core);
+    }
+
+    /// Says that there is damage here, as far as it is known, to who can do something about it.
+    pub(super) fn own_up(&self, replica: &mut Replica) {
+        let Some(offsets) = replica.open.damaged.first().cloned() else { return };
+        match &mut replica.role {
+            RoleHere::Leading(leader) => self.step_aside(&*leader, &mut replica.open, offsets),
+            RoleHere::Following(follower) => {
                 let mut effects = Vec::new();
                 follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
                 self.send_said(effects);
             }
+            RoleHere::Waiting { .. } => {}
         }
-        self.plan_tick(core);
     }
 }
 

@@ -170,6 +170,7 @@ impl Partition {
                 }
             }
         }
+        self.own_up(replica);
         self.plan_tick(core);
     }
 

@@ -22,9 +22,20 @@ use crate::segment_walk::{WalkPlan, walk};
 use crate::shared::segment_for;
 use crate::small_file;
 
+/// What [`CommitLog::repair`] came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Repair {
+    /// These offsets are whole now; none when no batch fits.
+    Whole(Range<Offset>),
+    /// Nothing has changed: more is damaged than was known, and it has to be filled from its beginning.
+    Wider(Range<Offset>),
+}
+
 /// Bytes of a segment that hold nothing good.
 struct Gap {
     bytes: Range<u64>,
+    /// The offset good batches end at before it.
+    start: Offset,
     /// The offset good batches go on at behind it.
     resume: Offset,
 }
@@ -32,16 +43,16 @@ struct Gap {
 impl CommitLog {
     /// Puts `batches`, which another log holds for the offsets from `damaged.start` on, in the place of what cannot be read here.
     /// They need not reach to the end of what is damaged, and the first may begin before its start: whoever reads from within a
-    /// batch finds only what it asked for damaged. Returns what is whole now, which is nothing when no batch fits.
+    /// batch finds only what it asked for damaged. Damage that begins even before that is told as [`Repair::Wider`].
     ///
     /// # Errors
     /// When the batches do not verify or do not begin where the damage does; then nothing has changed. When the storage fails;
     /// then the log is read-only until it is opened again.
-    pub fn repair(&mut self, damaged: Range<Offset>, batches: &[Bytes]) -> Result<Range<Offset>, AppendError> {
+    pub fn repair(&mut self, damaged: Range<Offset>, batches: &[Bytes]) -> Result<Repair, AppendError> {
         self.check_usable()?;
         let good = fitting(&damaged, batches)?;
         let (Some(first), Some(last)) = (good.first(), good.last()) else {
-            return Ok(damaged.start..damaged.start);
+            return Ok(Repair::Whole(damaged.start..damaged.start));
         };
         let (start, end) = (first.header().base_offset, last.header().end_offset());
         self.sync()?;
@@ -52,18 +63,21 @@ impl CommitLog {
         };
         let Some(gap) = self.find_gap(segment, start)? else {
             // That batch is whole already.
-            return Ok(start..first.header().end_offset());
+            return Ok(Repair::Whole(start..first.header().end_offset()));
         };
+        if gap.start < start {
+            return Ok(Repair::Wider(gap.start..damaged.end));
+        }
         // Behind what only begins to fill the gap, the damage stays where it is.
         let rest_from = if end >= gap.resume { gap.bytes.end } else { gap.bytes.start };
         let result = self.fill(index, &gap, &good, rest_from);
-        result.map(|()| start..end).map_err(|error| match error {
+        result.map(|()| Repair::Whole(start..end)).map_err(|error| match error {
             AppendError::Storage(error) => self.fail(error),
             other => other,
         })
     }
 
-    /// Finds the damaged stretch that begins at `start`; `None` where a good batch is.
+    /// Finds the damaged stretch that `start` is in; `None` where a good batch is.
     fn find_gap(&self, segment: &Segment, start: Offset) -> Result<Option<Gap>, AppendError> {
         let file = segment.open_file(self.storage())?;
         let delta = start.since(segment.base());
@@ -77,23 +91,20 @@ impl CommitLog {
                     end = batch.header().end_offset();
                 }
                 Scanned::Batch { file_position, batch } if batch.header().base_offset > start => {
-                    return Ok(Some(Gap { bytes: file_position..file_position, resume: batch.header().base_offset }));
+                    let (bytes, resume) = (file_position..file_position, batch.header().base_offset);
+                    return Ok(Some(Gap { bytes, start: end, resume }));
                 }
                 Scanned::Batch { .. } => return Ok(None),
                 Scanned::Damaged { file_position, resume, .. } => {
                     let (position, resume) = resume.unwrap_or((limit, segment.end()));
                     if resume > start {
-                        return if end == start {
-                            Ok(Some(Gap { bytes: file_position..position, resume }))
-                        } else {
-                            Err(AppendError::NotContiguous { base: start, end })
-                        };
+                        return Ok(Some(Gap { bytes: file_position..position, start: end, resume }));
                     }
                     end = resume;
                 }
             }
         }
-        Ok(Some(Gap { bytes: limit..limit, resume: segment.end() }))
+        Ok(Some(Gap { bytes: limit..limit, start: end, resume: segment.end() }))
     }
 
     fn fill(&mut self, index: usize, gap: &Gap, good: &[Batch], rest_from: u64) -> Result<(), AppendError> {
@@ -105,6 +116,10 @@ impl CommitLog {
         let middle: Vec<&[u8]> = good.iter().map(|batch| &batch.bytes()[..]).collect();
         let file_bytes = self.splice(segment, &*file, gap.bytes.start, &middle, rest_from..segment.log_bytes())?;
         drop(file);
+        for header in good.iter().map(Batch::header) {
+            self.epochs_dirty |= self.epochs.note_repaired(header.leader_epoch, header.base_offset);
+        }
+        self.store_epochs()?;
         let mut extent_end = segment.end();
         if let Some(last) = good.last() {
             extent_end = extent_end.max(last.header().end_offset());
@@ -232,7 +247,7 @@ mod tests {
             drop(segments);
             let damaged = damage(&log);
             assert_eq!(damaged, Offset::new(number as u64)..Offset::new(number as u64 + 1));
-            assert_eq!(log.repair(damaged.clone(), &good[number..=number]).unwrap(), damaged);
+            assert_eq!(log.repair(damaged.clone(), &good[number..=number]).unwrap(), Repair::Whole(damaged));
             assert_eq!(all(&log).unwrap(), good, "batch {number}");
             log.park(Offset::new(12)).unwrap();
             drop(log);
@@ -255,9 +270,49 @@ mod tests {
         let found = log.view().reader(Offset::new(1)).read(Offset::MAX, 100);
         let Err(ReadError::Damaged { offsets, .. }) = found else { panic!("not damaged: {found:?}") };
         assert_eq!(offsets, Offset::new(1)..Offset::new(2));
-        assert_eq!(log.repair(offsets.clone(), &good).unwrap(), Offset::ZERO..Offset::new(2));
+        let whole = Repair::Whole(Offset::ZERO..Offset::new(2));
+        assert_eq!(log.repair(offsets.clone(), &good).unwrap(), whole);
         assert_eq!(all(&log).unwrap(), good);
-        assert_eq!(log.repair(offsets, &good).unwrap(), Offset::ZERO..Offset::new(2), "it is whole already");
+        assert_eq!(log.repair(offsets, &good).unwrap(), whole, "it is whole already");
+    }
+
+    #[test]
+    fn damage_that_begins_before_what_was_found_is_told_and_repaired_from_its_beginning() {
+        let (volume, mut log) = filled(7);
+        let good = all(&log).unwrap();
+        let path = format!("log/{}", log.shared.segments()[0].log_name());
+        for batch in [0, good[0].len() as u64] {
+            volume.flip_bit(&path, batch + 50, 3).unwrap();
+        }
+        let found = log.view().reader(Offset::new(1)).read(Offset::MAX, 100);
+        let Err(ReadError::Damaged { offsets, .. }) = found else { panic!("not damaged: {found:?}") };
+        assert_eq!(offsets, Offset::new(1)..Offset::new(2));
+        let wider = Offset::ZERO..Offset::new(2);
+        assert_eq!(log.repair(offsets, &good[1..2]).unwrap(), Repair::Wider(wider.clone()));
+        assert_eq!(log.repair(wider.clone(), &good[..2]).unwrap(), Repair::Whole(wider));
+        assert_eq!(all(&log).unwrap(), good);
+    }
+
+    #[test]
+    fn the_epochs_of_what_was_damaged_are_known_again() {
+        let volume = FaultyVolume::new(3);
+        let mut log = open(&volume);
+        for epoch in [4, 5] {
+            let mut batch = BatchBuilder::new();
+            batch.push(None, b"value", &[]).unwrap();
+            log.append(&mut batch, LeaderEpoch::new(epoch), Timestamp::from_nanos(epoch.cast_signed())).unwrap();
+            log.sync().unwrap();
+        }
+        let (good, epochs) = (all(&log).unwrap(), log.leader_epochs());
+        drop(log);
+        volume.flip_bit("log/00000000000000000000.log", 50, 3).unwrap();
+        let mut log = open(&volume);
+        assert_eq!(log.leader_epochs(), epochs[1..], "rot hides the first");
+        log.repair(Offset::ZERO..Offset::new(1), &good[..1]).unwrap();
+        assert_eq!(log.leader_epochs(), epochs);
+        log.park(Offset::new(2)).unwrap();
+        drop(log);
+        assert_eq!(open(&volume).leader_epochs(), epochs);
     }
 
     #[test]
@@ -267,7 +322,11 @@ mod tests {
         let path = format!("log/{}", log.shared.segments()[0].log_name());
         volume.flip_bit(&path, 50, 3).unwrap();
         let damaged = damage(&log);
-        assert!(log.repair(damaged.clone(), &good[1..2]).is_ok_and(|whole| whole.is_empty()), "it is beyond");
+        assert!(
+            log.repair(damaged.clone(), &good[1..2])
+                .is_ok_and(|done| matches!(done, Repair::Whole(whole) if whole.is_empty())),
+            "it is beyond"
+        );
         assert!(log.repair(damaged.clone(), &[Bytes::from_static(b"rubbish")]).is_err());
         assert_eq!(damage(&log), damaged);
     }

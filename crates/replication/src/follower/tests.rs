@@ -218,5 +218,19 @@ fn damage_is_told_until_it_is_repaired() {
     assert_eq!(follower.step(FollowerEvent::Damaged { offsets }), [send(damaged)]);
     assert_eq!(follower.hear(Body::Begin), [position_of(Some(10), 6, 6, false)]);
     assert_eq!(follower.hear(repair), [FollowerEffect::Repair]);
-    assert_eq!(follower.step(FollowerEvent::Repaired), [position(Some(10), 6)]);
+    assert_eq!(
+        follower.step(FollowerEvent::Repaired { epochs: &[(LeaderEpoch::new(10), offset(0))] }),
+        [position(Some(10), 6)]
+    );
+}
+
+#[test]
+fn epochs_that_damage_hides_are_no_reason_to_give_up() {
+    let (mut follower, _) = Fixture::of(&[(10, 0)], 6, 5);
+    follower.step(FollowerEvent::Damaged { offsets: offset(2)..offset(6) });
+    let answer = Body::EpochEnd { asked: tail(Some(10), 6), answer: tail(Some(10), 2) };
+    assert_eq!(follower.hear(answer.clone()), [], "the leader has another epoch there, and so may this log");
+    let epochs = [(LeaderEpoch::new(10), offset(0)), (LeaderEpoch::new(20), offset(2))];
+    assert_eq!(follower.step(FollowerEvent::Repaired { epochs: &epochs }), [position(Some(20), 6)]);
+    assert_eq!(follower.hear(answer), [], "it is about the log as it was known before");
 }

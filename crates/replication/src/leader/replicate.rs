@@ -139,6 +139,7 @@ impl Leader {
             Verdict::Parted(answer) => Body::EpochEnd { asked: tail, answer },
             Verdict::Gone => Body::Reset { asked: tail, start: self.history.start() },
             Verdict::Inside => {
+                self.history.learn_from(tail);
                 let (elapsed, log_end) = (self.elapsed, self.log_end());
                 if let Some(follower) = self.replicas.follower_mut(from) {
                     follower.agree(tail.end, intact, elapsed);

@@ -231,6 +231,7 @@ impl Replica {
                 for to in around.linked {
                     self.step_alone(Event::Link { to: to.clone(), up: true }, around);
                 }
+                self.step_aside_if_damaged(around);
             }
             Role::Follower { leader } => {
                 let mut effects = Vec::new();
@@ -341,11 +342,7 @@ impl Replica {
         self.offline = true;
         match std::mem::replace(&mut self.part, Part::Waiting) {
             Part::Leading(_) => {
-                let other = self.assignment.in_sync.iter().find(|id| **id != self.me.id);
-                if let Some(to) = other.cloned() {
-                    let wish = Wish::MoveLeader { epoch: self.assignment.epoch, to };
-                    around.wishes.push((self.name.clone(), wish));
-                }
+                self.want_another_leader(around);
             }
             Part::Following(mut follower) => {
                 let mut effects = Vec::new();
@@ -354,6 +351,14 @@ impl Replica {
                 self.say_all(effects, around);
             }
             Part::Waiting => {}
+        }
+    }
+
+    fn want_another_leader(&self, around: &mut Around<'_>) {
+        let other = self.assignment.in_sync.iter().find(|id| **id != self.me.id);
+        if let Some(to) = other.cloned() {
+            let wish = Wish::MoveLeader { epoch: self.assignment.epoch, to };
+            around.wishes.push((self.name.clone(), wish));
         }
     }
 

@@ -332,6 +332,23 @@ async fn rot_on_a_follower_is_repaired_from_the_leader_and_the_follower_comes_ba
 }
 
 #[tokio::test]
+async fn a_replica_that_knows_of_rot_when_it_is_elected_steps_aside_at_once() {
+    let faulty: Vec<Arc<FaultyVolume>> = (0..2).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
+    let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();
+    let mut replicas = Replicas::start(volumes, |config, _| config.tail_bytes_max = 0).await;
+    publish(&replicas, 0, &["a", "b"]).await;
+    check_same(&replicas, 2, 2).await;
+    faulty[1].flip_bit("streams/orders/0/00000000000000000000.log", 60, 1).unwrap();
+    let mut subscription = replicas.partition(1).read(StartPosition::Earliest, StopPosition::Latest).await;
+    assert!(subscription.next().await.is_err(), "a reader finds it");
+    replicas.settle().await;
+    replicas.elect(1, &[0, 1], &[0, 1]).await;
+    replicas.settle().await;
+    let epoch = replicas.agreed.epoch;
+    assert_eq!(replicas.wishes_of(1), [Wish::MoveLeader { epoch, to: broker(0) }]);
+}
+
+#[tokio::test]
 async fn a_leader_that_cannot_read_what_it_has_steps_aside_and_is_repaired_as_a_follower() {
     let faulty: Vec<Arc<FaultyVolume>> = (0..3).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
     let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();

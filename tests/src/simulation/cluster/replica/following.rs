@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use liftbridge_commitlog::{AppendError, BatchHeader, Damage};
+use liftbridge_commitlog::{AppendError, BatchHeader, Damage, Repair};
 use liftbridge_replication::{Body, FollowerEffect, FollowerEvent, Message};
 use liftbridge_types::{LeaderEpoch, Offset};
 
@@ -58,7 +58,7 @@ impl Replica {
         self.damaged.trim(start);
         let mut effects = self.step_following(FollowerEvent::Trimmed { start });
         if self.damaged.is_empty() {
-            effects.extend(self.step_following(FollowerEvent::Repaired));
+            effects.extend(self.step_following(FollowerEvent::Repaired { epochs: &self.log.leader_epochs() }));
         }
         self.say_all(effects, around);
     }
@@ -152,12 +152,15 @@ impl Replica {
     fn repair(&mut self, start: Offset, batches: &[Bytes], around: &Around<'_>) -> Result<(), Failed> {
         let Some(damaged) = self.damaged.at(start).cloned() else { return Ok(()) };
         match self.log.repair(start..damaged.end, batches) {
-            Ok(whole) => self.damaged.remove(&whole),
+            Ok(Repair::Whole(whole)) => self.damaged.remove(&whole),
+            Ok(Repair::Wider(wider)) => {
+                self.damaged.add(wider);
+            }
             Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => return Err(error.to_string()),
             Err(_) => {}
         }
         if self.damaged.is_empty() {
-            let effects = self.step_following(FollowerEvent::Repaired);
+            let effects = self.step_following(FollowerEvent::Repaired { epochs: &self.log.leader_epochs() });
             self.say_all(effects, around);
         }
         Ok(())

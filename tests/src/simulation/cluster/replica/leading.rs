@@ -123,6 +123,13 @@ impl Replica {
         }
     }
 
+    /// What is damaged can only be got from another replica, and only by a follower.
+    pub(super) fn step_aside_if_damaged(&self, around: &mut Around<'_>) {
+        if self.damaged.first().is_some_and(|damaged| damaged.start < self.high_watermark()) {
+            self.want_another_leader(around);
+        }
+    }
+
     /// Reads what a follower lacks and sends it.
     fn push(&mut self, to: BrokerId, start: Offset, bytes_max: usize, around: &Around<'_>) -> Event {
         let batches = self.read(start..self.log.log_end(), bytes_max.min(APPEND_BYTES_TARGET));

@@ -18,12 +18,10 @@ use tokio::time::Instant;
 use crate::inbox::hear;
 use crate::node::Node;
 use crate::peers::{Heartbeat, HeartbeatAnswer};
+use crate::removal::{Question, REMOVED, ask_whether_removed};
 
 /// The longest pause between two signs of life.
 const INTERVAL_MAX: Duration = Duration::from_millis(300);
-/// What is said when there is no place for this server.
-const REMOVED: &str =
-    "this server was removed from its cluster; to let it in again, start it with an empty data directory";
 /// Nothing is wrong with its data, so nobody is to be told to empty that.
 const SUPERSEDED: &str = "a later start of a server with this id is the valid one: start this one again, or under another \
     `clustering.server.id` if both are to run";
@@ -31,11 +29,12 @@ const SUPERSEDED: &str = "a later start of a server with this id is the valid on
 const PER_TIMEOUT: u32 = 5;
 
 /// Gives signs of life until the node is gone, expelled or stops.
-pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Duration) {
+pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Duration, question: Question) {
     let Some(mut standing) = node.upgrade().map(|node| node.standing.clone()) else { return };
     let interval = (session_timeout / PER_TIMEOUT).min(INTERVAL_MAX);
     let mut lease_end = Instant::now() + session_timeout;
     let mut cut_off_at = lease_end;
+    let mut asked_at: Option<Instant> = None;
     loop {
         if !wait_for_company(&mut standing).await {
             return;
@@ -52,7 +51,13 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
         if matches!(answer, Ok((HeartbeatAnswer::Alive | HeartbeatAnswer::Fenced, _))) {
             cut_off_at = sent + session_timeout;
         }
-        running.cut_off.store(Instant::now() >= cut_off_at, Ordering::Relaxed);
+        let is_cut_off = Instant::now() >= cut_off_at;
+        running.cut_off.store(is_cut_off, Ordering::Relaxed);
+        if is_cut_off && asked_at.is_none_or(|asked_at| sent >= asked_at + session_timeout) {
+            asked_at = Some(sent);
+            let (running, question) = (Arc::clone(&running), question.clone());
+            tokio::spawn(async move { ask_whether_removed(&running, &question).await });
+        }
         match answer {
             Ok((HeartbeatAnswer::Alive, lease)) => {
                 lease_end = sent + lease.min(session_timeout);

@@ -55,7 +55,8 @@ impl PeerInbox for Inbox {
 
     fn join(&self, request: Join) -> PeerAnswer<'_, JoinAnswer> {
         Box::pin(async move {
-            let Join { broker_id, directory_id, peer_address, namespace, cluster_id, feature_levels } = request;
+            let Join { broker_id, directory_id, peer_address, namespace, cluster_id, raft_id, feature_levels } =
+                request;
             if namespace != self.namespace {
                 let reason = format!("this is namespace `{}`: set `clustering.namespace` to it", self.namespace);
                 return JoinAnswer::Refused { reason };
@@ -64,7 +65,9 @@ impl PeerInbox for Inbox {
                 Ok(directory) => directory,
                 Err(error) => return JoinAnswer::Refused { reason: error.to_string() },
             };
-            let join = metadata::Join { broker: broker_id, directory, peer_address, cluster_id, feature_levels };
+            let raft_id = raft_id.and_then(metadata::RaftId::new);
+            let broker = broker_id;
+            let join = metadata::Join { broker, directory, peer_address, cluster_id, raft_id, feature_levels };
             let Some(node) = self.node.upgrade() else { return JoinAnswer::NoController };
             answered(|reply| node.metadata.join(join, reply)).await.into()
         })
@@ -130,6 +133,7 @@ impl From<metadata::JoinAnswer> for JoinAnswer {
                 peers: admitted.peers.into_iter().collect(),
             },
             metadata::JoinAnswer::Refused(refusal) => Self::Refused { reason: refusal.to_string() },
+            metadata::JoinAnswer::Removed => Self::Removed,
             metadata::JoinAnswer::NotController(controller) => match controller.peer_address {
                 Some(address) => Self::AskController { address },
                 None => Self::NoController,

@@ -4,12 +4,13 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
-use liftbridge_metadata_raft::{DirectoryId, FEATURE_LEVEL, RaftId};
+use liftbridge_metadata_raft::{DirectoryId, FEATURE_LEVEL, Presence, RaftId};
 use liftbridge_types::BrokerId;
 
 use crate::cluster_config::ClusterConfig;
 use crate::config::StartError;
 use crate::peers::{Join, JoinAnswer};
+use crate::removal::REMOVED;
 
 /// How often everybody is asked (behaviour spec 7.1).
 const ROUNDS: usize = 30;
@@ -36,19 +37,16 @@ pub(crate) async fn join_cluster(
     config: &ClusterConfig,
     id: &BrokerId,
     directory: &DirectoryId,
+    presence: &Presence,
 ) -> Result<Membership, StartError> {
     let Some(peer_address) = config.peer_address.clone() else {
         let reason = "other servers could not reach this one: set `clustering.listen`".to_owned();
         return Err(StartError::Join { reason });
     };
-    let request = Join {
-        broker_id: id.clone(),
-        directory_id: directory.as_str().to_owned(),
-        peer_address,
-        namespace: config.namespace.clone(),
-        cluster_id: None,
-        feature_levels: FEATURE_LEVEL_MIN..=FEATURE_LEVEL,
-    };
+    let mut request = request_of(config, id, directory, &peer_address);
+    if let Presence::Joined { raft_id, cluster_id } = presence {
+        (request.raft_id, request.cluster_id) = (Some(raft_id.get()), Some(cluster_id.clone()));
+    }
     let mut last_trouble = "nobody was asked".to_owned();
     for round in 0..ROUNDS {
         if round > 0 {
@@ -62,6 +60,19 @@ pub(crate) async fn join_cluster(
         }
     }
     Err(StartError::Join { reason: last_trouble })
+}
+
+/// What a server says of itself before it knows of any cluster.
+pub(crate) fn request_of(config: &ClusterConfig, id: &BrokerId, directory: &DirectoryId, peer_address: &str) -> Join {
+    Join {
+        broker_id: id.clone(),
+        directory_id: directory.as_str().to_owned(),
+        peer_address: peer_address.to_owned(),
+        namespace: config.namespace.clone(),
+        cluster_id: None,
+        raft_id: None,
+        feature_levels: FEATURE_LEVEL_MIN..=FEATURE_LEVEL,
+    }
 }
 
 /// Why nobody has let this server in.
@@ -87,6 +98,7 @@ async fn ask_everybody(config: &ClusterConfig, request: &Join) -> Result<Members
                 return Ok(Membership { raft_id, cluster_id, peers });
             }
             Ok(Ok(JoinAnswer::Refused { reason })) => return Err(Trouble::Refused(format!("`{address}`: {reason}"))),
+            Ok(Ok(JoinAnswer::Removed)) => return Err(Trouble::Refused(REMOVED.to_owned())),
             Ok(Ok(JoinAnswer::AskController { address: controller })) => {
                 if detours < DETOURS_MAX {
                     detours += 1;

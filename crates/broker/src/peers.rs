@@ -71,6 +71,8 @@ pub struct Join {
     pub namespace: String,
     /// The cluster it belongs to, if it knows.
     pub cluster_id: Option<String>,
+    /// Its number in the metadata's raft group, if a cluster gave it one.
+    pub raft_id: Option<u64>,
     /// The feature levels it understands.
     pub feature_levels: RangeInclusive<u32>,
 }
@@ -92,6 +94,8 @@ pub enum JoinAnswer {
         /// The reason.
         reason: String,
     },
+    /// It was a member, and was removed.
+    Removed,
     /// Another server decides: ask there.
     AskController {
         /// Where.

@@ -37,6 +37,7 @@ use crate::join_cluster::{Membership, join_cluster};
 use crate::node::Node;
 use crate::partition::PartitionHost;
 use crate::progress::Progress;
+use crate::removal::{Question, ask_whether_removed};
 use crate::shutdown::Life;
 use crate::streams_here::StreamsHere;
 use crate::subjects::Subjects;
@@ -94,8 +95,10 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         expulsion: watch::Sender::new(None),
     });
     meet_peers(&node, &config, membership);
+    let question = Question::new(config.cluster.clone(), identity.directory.clone(), recovery.raft_id);
     let mut follower = Follower::new(&node, applied, carried_out, unremoved);
-    let index = follower.catch_up_during(&node, register(&node, &config, &identity, recovery.raft_id)).await?;
+    let index =
+        follower.catch_up_during(&node, register(&node, &config, &identity, recovery.raft_id, &question)).await?;
     follower.catch_up_to(&node, index).await;
     node.incarnation.get_or_init(|| BrokerIncarnation::new(index.get()));
     let opened_at = open_streams(&node, config.log_workers).await?;
@@ -104,7 +107,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     if let Some(wishes) = node.host.take_wishes() {
         tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
     }
-    tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout));
+    tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout, question));
     be_heard_of(&node, config.cluster.voters_max, config.cluster.session_timeout).await;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
@@ -128,7 +131,7 @@ async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option
     cluster.peers.introduce(id, None);
     let asks = match presence {
         Presence::State => false,
-        Presence::Joined => true,
+        Presence::Joined { .. } => true,
         Presence::Nothing => !cluster.join.is_empty() && !cluster.founds,
     };
     if !asks {
@@ -138,7 +141,7 @@ async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option
         let reason = "there are streams of another cluster: join with an empty data directory".to_owned();
         return Err(StartError::Storage { reason });
     }
-    let membership = join_cluster(cluster, id, directory).await?;
+    let membership = join_cluster(cluster, id, directory, presence).await?;
     let (raft_id, cluster_id) = (membership.raft_id, membership.cluster_id.clone());
     if *presence == Presence::Nothing {
         let noted = on_a_thread(config, move |config| Ok(note_joined(&*config.volume, raft_id, &cluster_id))).await?;
@@ -219,12 +222,13 @@ fn meet_peers(node: &Arc<Node>, config: &BrokerConfig, membership: Option<Member
     node.peers.open(Inbox::new(node, config.cluster.namespace.clone()));
 }
 
-/// Step 4. Whoever has peers waits for them, however long they take.
+/// Step 4. Whoever has peers waits for them, however long they take, unless one of them knows that it was removed.
 async fn register(
-    node: &Node,
+    node: &Arc<Node>,
     config: &BrokerConfig,
     identity: &Identity,
     raft_id: RaftId,
+    question: &Question,
 ) -> Result<LogIndex, StartError> {
     let registration = RegisterBroker {
         id: node.id.clone(),
@@ -252,6 +256,10 @@ async fn register(
             return Err(StartError::Metadata { reason: refused.to_string() });
         }
         tracing::info!(reason = %refused, "not registered yet: waiting for the other servers of the cluster");
+        ask_whether_removed(node, question).await;
+        if let Some(reason) = node.expulsion.borrow().clone() {
+            return Err(StartError::Join { reason });
+        }
     }
 }
 

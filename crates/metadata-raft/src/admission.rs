@@ -19,6 +19,8 @@ pub struct Join {
     pub peer_address: String,
     /// The cluster it belongs to, if it knows.
     pub cluster_id: Option<String>,
+    /// Raft's number for its data directory, if a cluster gave it one.
+    pub raft_id: Option<RaftId>,
     /// The feature levels it understands.
     pub feature_levels: RangeInclusive<u32>,
 }
@@ -64,6 +66,14 @@ pub enum JoinRefusal {
         /// The highest.
         most: u32,
     },
+}
+
+/// Whether the server was a member and is none any more. Said by whoever knows it, not only by the controller: numbers are not
+/// given twice, so what was removed as of any state is removed for ever.
+pub(crate) fn was_removed(state: &ClusterState, join: &Join) -> bool {
+    let was_let_in = |id: RaftId| state.nodes.iter().len() > 0 && id <= state.nodes.last_id();
+    join.cluster_id.as_ref() == Some(&state.cluster_id)
+        && join.raft_id.is_some_and(|id| was_let_in(id) && state.nodes.get(id).is_none())
 }
 
 /// What is to be done about a request.
@@ -115,6 +125,7 @@ mod tests {
             directory: directory(number),
             peer_address: format!("h:{number}"),
             cluster_id: None,
+            raft_id: None,
             feature_levels: 1..=2,
         }
     }
@@ -140,6 +151,25 @@ mod tests {
         assert_eq!(admission(&cluster.state, &again), Admission::Later);
         cluster.state.change_membership(crate::apply::MembershipChange::Remove(raft_id(2)));
         assert_eq!(admission(&cluster.state, &again), Admission::Add(raft_id(3)));
+    }
+
+    #[test]
+    fn who_was_removed_is_told_so_and_nobody_else_is() {
+        let mut cluster = Cluster::of(3);
+        cluster.fence("2");
+        cluster.done(crate::Command::RemoveBroker(crate::RemoveBroker { id: broker("2"), forced: false }));
+        let asks = |number| {
+            let cluster_id = Some("test".to_owned());
+            Join { cluster_id, raft_id: Some(raft_id(number)), ..join(number) }
+        };
+        assert!(!was_removed(&cluster.state, &asks(2)), "it is only about to be");
+        cluster.state.change_membership(crate::apply::MembershipChange::Remove(raft_id(2)));
+        assert!(was_removed(&cluster.state, &asks(2)));
+        assert!(!was_removed(&cluster.state, &asks(3)), "it is a member");
+        assert!(!was_removed(&cluster.state, &asks(4)), "it may be let in by what is not applied here yet");
+        assert!(!was_removed(&cluster.state, &Join { cluster_id: Some("other".to_owned()), ..asks(2) }));
+        assert!(!was_removed(&cluster.state, &Join { cluster_id: None, ..asks(2) }));
+        assert!(!was_removed(&cluster.state, &join(2)));
     }
 
     #[test]

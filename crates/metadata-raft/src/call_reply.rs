@@ -13,6 +13,8 @@ pub enum JoinAnswer {
     Admitted(Admitted),
     /// It is not let in.
     Refused(JoinRefusal),
+    /// It was a member, and was removed.
+    Removed,
     /// Another server decides: ask there.
     NotController(ControllerAddress),
     /// Nobody decides at the moment: ask again.

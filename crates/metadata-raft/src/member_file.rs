@@ -18,12 +18,17 @@ const FILE: &str = "member";
 const UNFINISHED: &str = "member.unfinished";
 
 /// What is on a volume before anything is opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Presence {
     /// No metadata: a cluster can be founded or joined.
     Nothing,
-    /// The number a cluster gave this directory, and nothing of its state yet.
-    Joined,
+    /// What a cluster told this directory when it let it in, and nothing of its state yet.
+    Joined {
+        /// Raft's number for it.
+        raft_id: RaftId,
+        /// The cluster.
+        cluster_id: String,
+    },
     /// A state, founded here or sent here.
     State,
 }
@@ -53,14 +58,14 @@ pub fn metadata_presence(volume: &dyn Volume) -> Result<Presence, OpenMetadataEr
         Ok(listed.into_iter().map(|file| file.name).collect())
     };
     let any_snapshot = files(SNAPSHOT_DIRECTORY)?.iter().any(|name| name.ends_with(".snapshot"));
-    let joined = load(&*volume.directory(LOG_DIRECTORY))?.is_some();
+    let joined = load(&*volume.directory(LOG_DIRECTORY))?;
     let any_entry = files(LOG_DIRECTORY)?.iter().any(|name| name.ends_with(".log"));
     Ok(match (any_snapshot, joined) {
         (true, _) => Presence::State,
-        (false, true) => Presence::Joined,
+        (false, Some(JoinedMember { raft_id, cluster_id })) => Presence::Joined { raft_id, cluster_id },
         // A log without a snapshot is damage, which opening reports.
-        (false, false) if any_entry => Presence::State,
-        (false, false) => Presence::Nothing,
+        (false, None) if any_entry => Presence::State,
+        (false, None) => Presence::Nothing,
     })
 }
 
@@ -100,7 +105,8 @@ mod tests {
         assert_eq!(metadata_presence(&volume).unwrap(), Presence::Nothing);
         note_joined(&volume, raft_id(3), "c1").unwrap();
         volume.crash();
-        assert_eq!(metadata_presence(&volume).unwrap(), Presence::Joined);
+        let joined = Presence::Joined { raft_id: raft_id(3), cluster_id: "c1".to_owned() };
+        assert_eq!(metadata_presence(&volume).unwrap(), joined);
         let member = JoinedMember { raft_id: raft_id(3), cluster_id: "c1".to_owned() };
         assert_eq!(load(&*volume.directory(LOG_DIRECTORY)).unwrap(), Some(member));
         assert!(matches!(note_joined(&volume, raft_id(4), "c1"), Err(NoteJoinedError::NotEmpty)));

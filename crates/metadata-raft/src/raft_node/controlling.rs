@@ -4,7 +4,7 @@ use raft::StateRole;
 use raft::eraftpb::{ConfChange, ConfChangeType};
 
 use super::{NodeFailure, RaftNode, SURE_FOR};
-use crate::admission::{Admission, Admitted, Join, admission};
+use crate::admission::{Admission, Admitted, Join, admission, was_removed};
 use crate::apply::MembershipChange;
 use crate::call_reply::{CallReply, JoinAnswer};
 use crate::codec::{encode_command, encode_membership_change};
@@ -30,6 +30,10 @@ pub(super) struct PendingJoin {
 impl RaftNode {
     /// Lets a server in, which takes an agreement, or says why not.
     pub(crate) fn join(&mut self, join: Join, reply: CallReply<JoinAnswer>) -> Result<(), NodeFailure> {
+        if was_removed(&self.state.read(), &join) {
+            reply.answer(JoinAnswer::Removed);
+            return Ok(());
+        }
         if !self.controls {
             reply.answer(self.controller_address().map_or(JoinAnswer::Later, JoinAnswer::NotController));
             return Ok(());

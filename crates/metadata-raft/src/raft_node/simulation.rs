@@ -356,6 +356,7 @@ impl World {
         directory: crate::DirectoryId,
     ) -> Option<JoinAnswer> {
         let join = Join {
+            raft_id: None,
             broker: broker(&number.to_string()),
             directory,
             peer_address: format!("h:{number}"),

@@ -217,7 +217,8 @@ impl Process {
     /// Time passes: everything that is due is done.
     pub(super) fn tick(&mut self, now: Duration, wall: Timestamp) {
         (self.now, self.wall) = (now, wall);
-        if self.metadata.is_none() && !self.metadata_failed {
+        let is_lost = self.metadata.is_none() || !self.serves || now >= self.lease_end + SESSION_TIMEOUT;
+        if is_lost && !self.metadata_failed {
             self.ask_to_join();
         }
         self.with_metadata(|metadata, now| metadata.advance_to(now));
@@ -312,16 +313,20 @@ impl Process {
         self.reconcile();
     }
 
+    /// Asks to be let in, or whether it was removed if it was let in.
     fn ask_to_join(&mut self) {
         if self.now < self.next_join {
             return;
         }
         self.next_join = self.now + JOIN_RETRY;
+        let metadata = self.metadata.as_ref();
+        let membership = metadata.map(|metadata| (metadata.state().cluster_id().to_owned(), self.raft_id));
         let join = Join {
             broker: self.id.clone(),
             directory: self.beginning.directory.clone(),
             peer_address: format!("h:{}", self.beginning.number),
-            cluster_id: None,
+            cluster_id: membership.as_ref().map(|(cluster_id, _)| cluster_id.clone()),
+            raft_id: membership.map(|(_, raft_id)| raft_id),
             feature_levels: 1..=FEATURE_LEVEL,
         };
         self.call(self.ask, Call::Join(join), Asked::Join);
@@ -361,6 +366,9 @@ impl Process {
     }
 
     fn on_joined(&mut self, answer: JoinAnswer) {
+        if answer == JoinAnswer::Removed {
+            return self.outbox.say(Said::Expelled);
+        }
         if self.metadata.is_some() || self.metadata_failed {
             return;
         }
@@ -374,7 +382,7 @@ impl Process {
             JoinAnswer::NotController(controller) => {
                 (self.ask, self.next_join) = (server(&controller.broker), self.now);
             }
-            JoinAnswer::Refused(_) | JoinAnswer::Later => {}
+            JoinAnswer::Refused(_) | JoinAnswer::Removed | JoinAnswer::Later => {}
         }
     }
 

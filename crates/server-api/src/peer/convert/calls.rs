@@ -19,6 +19,7 @@ pub(crate) fn wire_join(join: Join) -> v1::JoinRequest {
         peer_address: join.peer_address,
         namespace: join.namespace,
         cluster_id: join.cluster_id.unwrap_or_default(),
+        raft_id: join.raft_id.unwrap_or_default(),
         feature_level_min: *join.feature_levels.start(),
         feature_level_max: *join.feature_levels.end(),
     }
@@ -32,6 +33,7 @@ pub(crate) fn join(from: &BrokerId, wire: v1::JoinRequest) -> Result<Join, Malfo
         peer_address: wire.peer_address,
         namespace: wire.namespace,
         cluster_id: Some(wire.cluster_id).filter(|id| !id.is_empty()),
+        raft_id: Some(wire.raft_id).filter(|id| *id > 0),
         feature_levels: wire.feature_level_min..=wire.feature_level_max,
     })
 }
@@ -44,6 +46,7 @@ pub(crate) fn wire_join_answer(answer: JoinAnswer) -> v1::JoinAnswer {
             WireJoin::Accepted(v1::JoinAccepted { raft_id, cluster_id, peers: peers.into_iter().map(peer).collect() })
         }
         JoinAnswer::Refused { reason } => WireJoin::Refused(reason),
+        JoinAnswer::Removed => WireJoin::Removed(NOTHING),
         JoinAnswer::AskController { address } => WireJoin::ControllerAddress(address),
         JoinAnswer::NoController => WireJoin::NoController(NOTHING),
     };
@@ -58,6 +61,7 @@ pub(crate) fn join_answer(wire: v1::JoinAnswer) -> Result<JoinAnswer, Malformed>
             JoinAnswer::Accepted { raft_id, cluster_id, peers: peers.into_iter().map(peer).collect::<Result<_, _>>()? }
         }
         WireJoin::Refused(reason) => JoinAnswer::Refused { reason },
+        WireJoin::Removed(_) => JoinAnswer::Removed,
         WireJoin::ControllerAddress(address) => JoinAnswer::AskController { address },
         WireJoin::NoController(_) => JoinAnswer::NoController,
     })
@@ -152,13 +156,14 @@ mod tests {
 
     #[test]
     fn requests_come_out_as_they_went_in_and_speak_for_their_sender_only() {
-        for cluster_id in [None, Some("c".to_owned())] {
+        for (cluster_id, raft_id) in [(None, None), (Some("c".to_owned()), Some(3))] {
             let sent = Join {
                 broker_id: id("a"),
                 directory_id: "d".to_owned(),
                 peer_address: "h:1".to_owned(),
                 namespace: "n".to_owned(),
                 cluster_id,
+                raft_id,
                 feature_levels: 1..=2,
             };
             assert_eq!(join(&id("a"), wire_join(sent.clone())), Ok(sent.clone()));
@@ -176,6 +181,7 @@ mod tests {
         let answers = [
             JoinAnswer::Accepted { raft_id: 3, cluster_id: "c".to_owned(), peers },
             JoinAnswer::Refused { reason: "r".to_owned() },
+            JoinAnswer::Removed,
             JoinAnswer::AskController { address: "h:1".to_owned() },
             JoinAnswer::NoController,
         ];

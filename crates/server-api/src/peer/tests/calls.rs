@@ -20,6 +20,7 @@ fn join(name: &str) -> Join {
         peer_address: "h:1".to_owned(),
         namespace: "namespace".to_owned(),
         cluster_id: None,
+        raft_id: None,
         feature_levels: 1..=2,
     }
 }

@@ -238,8 +238,13 @@ impl World {
                 && !server.is_to_be_removed
                 && !server.expelled
         });
-        // Of two that vote neither can be done without.
-        let can_agree = state.nodes().iter().filter(|(_, node)| node.voter && node.broker != id).count() >= 2;
+        // Of two that vote neither can be done without. That a third one votes counts as soon as one of the others has applied
+        // it: before, none of them knows that it can be elected without the lost one.
+        let can_agree = self.servers.values().filter(|server| server.number != number).any(|server| {
+            let Some(state) = server.process.as_ref().and_then(Process::state) else { return false };
+            let votes = state.nodes().of_broker(&broker(server.number)).is_some_and(|(_, node)| node.voter);
+            votes && state.nodes().iter().filter(|(_, node)| node.voter && node.broker != id).count() >= 2
+        });
         if is_needed || !all_are_members || self.rotten.is_some() || !can_agree {
             return format!("not that of server {number} now");
         }

@@ -65,7 +65,6 @@ impl World {
                 self.end(number);
             }
         }
-        self.notice_removed();
         for number in self.numbers(|server| server.process.is_none()) {
             if self.dice.percent(10) {
                 self.renew_if_expelled(number);
@@ -73,21 +72,6 @@ impl World {
             }
         }
         Ok(())
-    }
-
-    /// Whoever was removed while it was down is told by nobody, and waits; its operator notices.
-    fn notice_removed(&mut self) {
-        if !self.dice.percent(2) {
-            return;
-        }
-        let Some(state) = self.furthest_state() else { return };
-        let is_removed = |server: &Server| {
-            let waits = server.process.as_ref().is_some_and(|process| process.has_metadata() && !process.serves);
-            waits && state.nodes().iter().all(|(_, node)| node.directory != server.directory())
-        };
-        for number in self.numbers(is_removed) {
-            self.expel(number);
-        }
     }
 
     /// What is not as it should be; `None` when all is well.

@@ -113,6 +113,28 @@ async fn a_dead_member_is_trouble_until_it_is_removed() {
         })
         .await;
     assert_eq!(remove(survivor, &dead, false).await, Err(RemoveMemberError::NotFound { id: dead.to_string() }));
+
+    cluster.network.let_back(&dead);
+    let told = tokio::time::timeout(Duration::from_secs(30), cluster.with_id(&dead).expelled()).await;
+    assert!(told.expect("it is told when it can be").contains("was removed from its cluster"));
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_member_that_was_removed_while_it_was_down_is_told_at_its_next_start() {
+    let mut cluster = Cluster::of(3).await;
+    let removed = cluster.brokers.pop().unwrap();
+    let id = removed.id().clone();
+    removed.shutdown(Shutdown::Fast).await;
+    cluster.network.cut_off(&id);
+    cluster.until("it is not heard of", |broker| state_of(broker, &id) == Some(MemberState::Fenced)).await;
+    remove(&cluster.brokers[0], &id, false).await.unwrap();
+    cluster.until("it is no member", |broker| state_of(broker, &id).is_none()).await;
+    cluster.network.gone.lock().clear();
+    let start = cluster.try_start(2, &cluster.volumes[2]);
+    let told = tokio::time::timeout(Duration::from_secs(30), start).await.expect("it does not wait for ever");
+    let told = told.expect_err("there is no place for it").to_string();
+    assert!(told.contains("was removed from its cluster"), "{told}");
     cluster.stop().await;
 }
 

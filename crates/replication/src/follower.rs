@@ -50,6 +50,10 @@ pub enum FollowerEvent<'a> {
     },
     /// Nothing is damaged any more.
     Repaired,
+    /// There was no room for what [`FollowerEffect::Append`] asked for, or for a part of it.
+    Full,
+    /// There is room again.
+    Room,
 }
 
 /// One decision of a follower. The driver carries effects out in the order they were given.
@@ -119,17 +123,20 @@ pub struct Follower {
     /// Where the log ended when the leader was last told so; the answer is awaited.
     told: Option<LogTail>,
     damaged: Option<Range<Offset>>,
+    /// Whether there is no room for more.
+    full: bool,
     /// Whether it has met what it cannot go on with.
     failed: bool,
 }
 
 impl Follower {
-    /// Begins to follow `leader`, and says so to it.
+    /// Begins to follow `leader`, and says so to it, and whether its log is `full`.
     pub fn new(
         me: BrokerLife,
         leader: BrokerId,
         leader_epoch: LeaderEpoch,
         log: LogState,
+        full: bool,
         effects: &mut Vec<FollowerEffect>,
     ) -> Self {
         let high_watermark = log.high_watermark.min(log.durable_end).min(log.history.end());
@@ -144,6 +151,7 @@ impl Follower {
             agreed: false,
             told: None,
             damaged: None,
+            full,
             failed: false,
         };
         follower.tell_position(effects);
@@ -192,6 +200,14 @@ impl Follower {
             }
             FollowerEvent::Repaired => {
                 self.damaged = None;
+                self.tell_position(effects);
+            }
+            FollowerEvent::Full => {
+                self.full = true;
+                self.tell_position(effects);
+            }
+            FollowerEvent::Room => {
+                self.full = false;
                 self.tell_position(effects);
             }
         }
@@ -271,8 +287,12 @@ impl Follower {
             return self.on_append_elsewhere(previous, high_watermark, effects);
         }
         self.agreed = true;
-        self.told = None;
         self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
+        if self.full && !is_bare {
+            self.maybe_tell_position(effects);
+            return self.advance(self.leader_high_watermark.min(self.durable_end), effects);
+        }
+        self.told = None;
         if !is_bare {
             effects.push(FollowerEffect::Append);
         } else if self.durable_end == tail.end {
@@ -290,7 +310,12 @@ impl Follower {
             self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
             return self.advance(self.leader_high_watermark.min(self.durable_end), effects);
         }
-        // Said once, not to every one of the appends that follow the lost one; if that is lost too, the leader asks.
+        self.maybe_tell_position(effects);
+    }
+
+    /// Said once, not to every one of the appends that follow the one that is lost or had no room; if that is lost too, the
+    /// leader asks.
+    fn maybe_tell_position(&mut self, effects: &mut Vec<FollowerEffect>) {
         if self.told != Some(self.history.tail()) {
             self.tell_position(effects);
         }
@@ -319,7 +344,8 @@ impl Follower {
         let tail = self.history.tail();
         self.told = Some(tail);
         let (incarnation, durable_end) = (self.me.incarnation, self.durable_end);
-        self.send(Body::Position { incarnation, tail, durable_end, intact: self.damaged.is_none() }, effects);
+        let (intact, full) = (self.damaged.is_none(), self.full);
+        self.send(Body::Position { incarnation, tail, durable_end, intact, full }, effects);
     }
 
     fn tell_progress(&self, effects: &mut Vec<FollowerEffect>) {

@@ -101,7 +101,7 @@ impl Partition {
     /// Ends the part it takes and begins the one that is agreed on.
     fn change_role(self: &Arc<Self>, core: &mut Core) {
         let State::Open(replica) = &mut core.state else { return };
-        self.step_alone(replica, Event::Resigned, Some(&PublishError::Closed));
+        self.step_alone(replica, Event::Resigned, Some(&PublishError::LeadershipMoved));
         let high_watermark = replica.role.high_watermark();
         replica.role = RoleHere::Waiting { high_watermark };
         self.board.show_leading(false);

@@ -106,7 +106,7 @@ async fn what_a_cut_off_leader_wrote_is_cut_away_and_its_publishers_are_told_tha
     assert_eq!(replicas.ends(0), (2, 4), "it does not know yet");
     replicas.cut_off(0, false).await;
     replicas.agree(|_| {}, &[0, 1, 2]).await;
-    assert_eq!(unknown.await.unwrap().unwrap_err(), PublishError::Closed);
+    assert_eq!(unknown.await.unwrap().unwrap_err(), PublishError::LeadershipMoved);
     check_same(&replicas, 3, 3).await;
     assert_eq!(replicas.asked_in_sync(1), Some(vec![1, 0, 2]), "it has everything, and may come back");
 }

@@ -198,6 +198,8 @@ pub struct ExplainedFollower {
     pub is_linked: bool,
     /// Whether it said that what it has is damaged.
     pub is_damaged: bool,
+    /// Whether it said that its disk is full.
+    pub is_full: bool,
 }
 
 /// The log of a partition's leader.

@@ -94,7 +94,8 @@ pub enum ChangeStreamError {
     Metadata(MetadataUnavailable),
 }
 
-/// A message was not stored.
+/// A message was not stored, or nobody can say whether it was; then the text ends with "it may have been stored", by which
+/// clients know.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PublishError {
     /// The request named no stream.
@@ -177,8 +178,11 @@ pub enum PublishError {
     /// This broker does not lead the partition, and forwarding is not possible.
     #[error("Server not partition leader")]
     NotLeader,
-    /// The partition was deleted, paused or moved before the message was stored: whether it was is unknown.
-    #[error("partition was closed before the message was stored")]
+    /// Another broker leads, or nobody: whether what was pending stays is for the next leader to say.
+    #[error("the partition's leadership moved before the message was acknowledged: it may have been stored")]
+    LeadershipMoved,
+    /// The partition was deleted or paused, or whoever was to answer is gone: whether the message was stored is unknown.
+    #[error("partition was closed before the message was acknowledged: it may have been stored")]
     Closed,
     /// The server is stopping.
     #[error("server is shutting down")]

@@ -120,6 +120,7 @@ impl PartitionExplanation {
                     silent_for: follower.silent_for,
                     is_linked: follower.is_linked,
                     is_damaged: follower.is_damaged,
+                    is_full: follower.is_full,
                 });
             }
         }

@@ -51,7 +51,7 @@ pub(crate) use mailbox::PeerEvent;
 pub(crate) use position::ReadRange;
 pub(crate) use proposal::Proposal;
 pub(crate) use replicating::{Wish, Wished};
-pub(crate) use status::{FollowerShown, PartitionStatus, RunState};
+pub(crate) use status::{PartitionStatus, RunState};
 
 /// One partition on this node. What can be asked of it is in [`handle`].
 #[derive(Debug)]

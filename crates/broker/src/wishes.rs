@@ -36,7 +36,9 @@ async fn carry_out(node: &Node, Wished { route, stream, wish }: Wished) {
             let in_sync = in_sync.collect();
             (Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync }), Some(epoch))
         }
-        Wish::MoveLeader { epoch, to } => (Command::MoveLeader(MoveLeader { partition, epoch, to }), None),
+        Wish::MoveLeader { epoch, to, leaves } => {
+            (Command::MoveLeader(MoveLeader { partition, epoch, to, leaves }), None)
+        }
     };
     match node.agreement.agree(command).await {
         Ok(_) => {}

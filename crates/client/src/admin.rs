@@ -190,6 +190,8 @@ pub struct ExplainedReplica {
     pub linked: Option<bool>,
     /// Whether it said that what it has is damaged.
     pub damaged: bool,
+    /// Whether it said that its disk is full.
+    pub full: bool,
 }
 
 /// The log of a partition's leader.

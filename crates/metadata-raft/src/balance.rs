@@ -15,7 +15,8 @@ pub(crate) fn preferred_leaders(streams: &Streams, brokers: &Brokers) -> Vec<Com
         numbered.filter_map(|(id, partition)| {
             let to = strayed_from(partition, brokers)?;
             let name = PartitionName { stream: stream.name.clone(), stream_id: stream.id, partition: id };
-            Some(Command::MoveLeader(MoveLeader { partition: name, epoch: partition.epoch, to: to.clone() }))
+            let (epoch, to) = (partition.epoch, to.clone());
+            Some(Command::MoveLeader(MoveLeader { partition: name, epoch, to, leaves: false }))
         })
     });
     moves.take(MOVES_AT_ONCE_MAX).collect()
@@ -64,6 +65,19 @@ mod tests {
         }
         cluster.check("s", "1: 1 2 / 1 2");
         assert_eq!(moves(&cluster), []);
+    }
+
+    #[test]
+    fn who_has_stepped_aside_is_not_given_the_leadership_back_before_it_is_in_sync_again() {
+        let mut cluster = Cluster::of(2);
+        cluster.create("s", 1, 2);
+        let (partition, epoch) = (cluster.in_sync("s", 0, &[]).partition, cluster.partition("s", 0).epoch);
+        let to = liftbridge_types::BrokerId::new("2").unwrap();
+        cluster.done(Command::MoveLeader(MoveLeader { partition, epoch, to, leaves: true }));
+        cluster.check("s", "2: 1 2 / 2");
+        assert_eq!(moves(&cluster), []);
+        cluster.done(Command::ChangeInSync(cluster.in_sync("s", 0, &["1", "2"])));
+        assert_eq!(moves(&cluster).len(), 1);
     }
 
     #[test]

@@ -139,6 +139,9 @@ pub struct MoveLeader {
     pub epoch: PartitionEpoch,
     /// The leader from now on.
     pub to: BrokerId,
+    /// Whether the leader so far leaves the in-sync replicas: it cannot store what comes next. Else it would be given the
+    /// leadership back before it has said so to the new one.
+    pub leaves: bool,
 }
 
 /// A replica leads though it may not have everything committed.

@@ -170,8 +170,8 @@ fn any_cluster_command() -> impl Strategy<Value = Command> {
         life().prop_map(Command::FenceBroker),
         life().prop_map(Command::UnfenceBroker),
         change_in_sync,
-        (partition(), number(), "[xyz]").prop_map(|(partition, epoch, to)| {
-            Command::MoveLeader(MoveLeader { partition, epoch: PartitionEpoch::new(epoch), to: broker(&to) })
+        (partition(), number(), "[xyz]", any::<bool>()).prop_map(|(partition, epoch, to, leaves)| {
+            Command::MoveLeader(MoveLeader { partition, epoch: PartitionEpoch::new(epoch), to: broker(&to), leaves })
         }),
         (partition(), proptest::option::of("[xyz]")).prop_map(|(partition, to)| {
             Command::ElectUnclean(ElectUnclean { partition, to: to.as_deref().map(broker) })

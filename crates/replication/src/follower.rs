@@ -53,6 +53,10 @@ pub enum FollowerEvent<'a> {
         /// Every epoch with records in the log and the offset of its first one: what was damaged may have hidden some.
         epochs: &'a [(LeaderEpoch, Offset)],
     },
+    /// There was no room for what [`FollowerEffect::Append`] asked for, or for a part of it.
+    Full,
+    /// There is room again.
+    Room,
 }
 
 /// One decision of a follower. The driver carries effects out in the order they were given.
@@ -122,17 +126,20 @@ pub struct Follower {
     /// Where the log ended when the leader was last told so; the answer is awaited.
     told: Option<LogTail>,
     damaged: Option<Range<Offset>>,
+    /// Whether there is no room for more.
+    full: bool,
     /// Whether it has met what it cannot go on with.
     failed: bool,
 }
 
 impl Follower {
-    /// Begins to follow `leader`, and says so to it.
+    /// Begins to follow `leader`, and says so to it, and whether its log is `full`.
     pub fn new(
         me: BrokerLife,
         leader: BrokerId,
         leader_epoch: LeaderEpoch,
         log: LogState,
+        full: bool,
         effects: &mut Vec<FollowerEffect>,
     ) -> Self {
         let high_watermark = log.high_watermark.min(log.durable_end).min(log.history.end());
@@ -147,6 +154,7 @@ impl Follower {
             agreed: false,
             told: None,
             damaged: None,
+            full,
             failed: false,
         };
         follower.tell_position(effects);
@@ -196,6 +204,14 @@ impl Follower {
             FollowerEvent::Repaired { epochs } => {
                 self.damaged = None;
                 self.history.learn(epochs);
+                self.tell_position(effects);
+            }
+            FollowerEvent::Full => {
+                self.full = true;
+                self.tell_position(effects);
+            }
+            FollowerEvent::Room => {
+                self.full = false;
                 self.tell_position(effects);
             }
         }
@@ -280,8 +296,12 @@ impl Follower {
             return self.on_append_elsewhere(previous, high_watermark, effects);
         }
         self.agreed = true;
-        self.told = None;
         self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
+        if self.full && !is_bare {
+            self.maybe_tell_position(effects);
+            return self.advance(self.leader_high_watermark.min(self.durable_end), effects);
+        }
+        self.told = None;
         if !is_bare {
             effects.push(FollowerEffect::Append);
         } else if self.durable_end == tail.end {
@@ -299,7 +319,12 @@ impl Follower {
             self.leader_high_watermark = self.leader_high_watermark.max(high_watermark);
             return self.advance(self.leader_high_watermark.min(self.durable_end), effects);
         }
-        // Said once, not to every one of the appends that follow the lost one; if that is lost too, the leader asks.
+        self.maybe_tell_position(effects);
+    }
+
+    /// Said once, not to every one of the appends that follow the one that is lost or had no room; if that is lost too, the
+    /// leader asks.
+    fn maybe_tell_position(&mut self, effects: &mut Vec<FollowerEffect>) {
         if self.told != Some(self.history.tail()) {
             self.tell_position(effects);
         }
@@ -328,7 +353,8 @@ impl Follower {
         let tail = self.history.tail();
         self.told = Some(tail);
         let (incarnation, durable_end) = (self.me.incarnation, self.durable_end);
-        self.send(Body::Position { incarnation, tail, durable_end, intact: self.damaged.is_none() }, effects);
+        let (intact, full) = (self.damaged.is_none(), self.full);
+        self.send(Body::Position { incarnation, tail, durable_end, intact, full }, effects);
     }
 
     fn tell_progress(&self, effects: &mut Vec<FollowerEffect>) {

@@ -52,6 +52,8 @@ pub(crate) struct FollowerProgress {
     mark: (Duration, Offset),
     /// Whether it said that what it had is damaged, and has not got it back.
     damaged: bool,
+    /// Whether it said that it has no room for more.
+    full: bool,
 }
 
 impl FollowerProgress {
@@ -73,6 +75,7 @@ impl FollowerProgress {
             abreast_at: elapsed,
             mark: (elapsed, Offset::ZERO),
             damaged: false,
+            full: false,
         }
     }
 
@@ -101,6 +104,16 @@ impl FollowerProgress {
         self.damaged
     }
 
+    /// Whether it said that it has no room for more.
+    pub(crate) fn is_full(&self) -> bool {
+        self.full
+    }
+
+    /// Whether it could lead, as far as is known: it can be reached, read and written.
+    pub(crate) fn is_able(&self) -> bool {
+        self.linked && self.is_inside() && !self.damaged && !self.full
+    }
+
     /// Since when it has not been abreast of the leader; `None` while it is.
     pub(crate) fn behind_since(&self, log_end: Offset) -> Option<Duration> {
         (!self.is_abreast(log_end)).then_some(self.abreast_at)
@@ -121,12 +134,13 @@ impl FollowerProgress {
 
     /// Whether it may become an in-sync replica, which takes that it has everything before `needed`.
     pub(crate) fn is_eligible(&self, needed: Offset) -> bool {
-        self.linked && self.is_inside() && !self.damaged && self.durable_end.is_some_and(|end| end >= needed)
+        self.is_able() && self.durable_end.is_some_and(|end| end >= needed)
     }
 
     /// Whether it has not been abreast of the leader for longer than `lag_max`, or cannot be an in-sync replica at all.
     pub(crate) fn is_lagging(&self, log_end: Offset, now: Duration, lag_max: Duration) -> bool {
-        self.damaged || (!self.is_abreast(log_end) && now.saturating_sub(self.abreast_at) > lag_max)
+        let lags = !self.is_abreast(log_end) && now.saturating_sub(self.abreast_at) > lag_max;
+        self.damaged || self.full || lags
     }
 
     /// When it will be lagging, if nothing happens; `None` while it is abreast.
@@ -198,6 +212,7 @@ impl FollowerProgress {
                 self.incarnation = Some(incarnation);
                 self.durable_end = None;
                 self.damaged = false;
+                self.full = false;
                 self.seek(now);
             }
         }
@@ -212,6 +227,7 @@ impl FollowerProgress {
         self.reading = false;
         self.confirmed_at = now;
         self.damaged = !intact;
+        self.full = false;
         self.told = None;
         self.notice_at = None;
     }
@@ -239,6 +255,13 @@ impl FollowerProgress {
         if self.is_abreast(log_end) {
             self.abreast_at = now;
         }
+    }
+
+    /// It has no room for more, and gets nothing until it says that it has. In case that gets lost it is asked, seldom.
+    pub(crate) fn set_full(&mut self, now: Duration) {
+        self.seek(now);
+        self.agreement = Agreement::Sought { retry_at: now.saturating_add(RETRY_MAX), wait: RETRY_MAX };
+        self.full = true;
     }
 
     /// It is not intact any more, until it says so.

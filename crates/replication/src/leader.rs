@@ -144,9 +144,14 @@ impl Leader {
         self.history.end()
     }
 
-    /// How far each follower is on its stable storage, as far as it has said so; in the order of the assignment.
-    pub fn follower_ends(&self) -> impl Iterator<Item = (&BrokerId, Option<Offset>)> {
-        self.replicas.followers().iter().map(|follower| (&follower.id, follower.durable_end()))
+    /// Who might lead instead, as far as is known here: the in-sync follower that has most of those that can be reached, read
+    /// and written; the earlier replica where that is equal.
+    pub fn successor(&self) -> Option<&BrokerId> {
+        let assignment = self.replicas.assignment();
+        let followers = self.replicas.followers().iter();
+        let able = followers.filter(|follower| assignment.is_in_sync(&follower.id) && follower.is_able());
+        // Of equals `max_by_key` takes the last.
+        able.rev().max_by_key(|follower| follower.durable_end()).map(|follower| &follower.id)
     }
 
     /// Takes in one event at time `now` and pushes what follows from it, in the order it is to be carried out.

@@ -35,6 +35,8 @@ pub enum Body {
         durable_end: Offset,
         /// Whether all of that can be read: nothing is damaged that has not been repaired.
         intact: bool,
+        /// Whether there is no room for more: take me out of the in-sync replicas, and send nothing until I say otherwise.
+        full: bool,
     },
     /// Leader: your log does not end inside mine. This is the largest epoch of mine that is not above your last one.
     EpochEnd {

@@ -4,12 +4,12 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use liftbridge_commitlog::LogView;
-use liftbridge_types::{BrokerId, Offset, Timestamp};
+use liftbridge_types::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
-use crate::partition::{FollowerShown, PartitionStatus, RunState};
+use crate::partition::{PartitionStatus, RunState};
 use crate::requests::EventTimes;
 
 /// What a reader goes by.
@@ -49,8 +49,6 @@ struct Shown {
     log_start: Offset,
     /// How to read the log, while it can be read.
     view: Option<LogView>,
-    /// Where its leader, if this broker is it, knows the followers' logs to be durable.
-    followers: Vec<FollowerShown>,
 }
 
 impl Board {
@@ -59,7 +57,7 @@ impl Board {
         let seen =
             Seen { state, readonly, leads: false, log_end: Offset::ZERO, high_watermark: Offset::ZERO, generation: 0 };
         let messages_received = EventTimes::default();
-        let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None, followers: Vec::new() };
+        let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None };
         Self {
             shown: Mutex::new(shown),
             changed: Notify::new(),
@@ -93,7 +91,6 @@ impl Board {
             high_watermark: seen.high_watermark,
             messages_received: shown.messages_received,
             subscription_count: self.subscription_count(),
-            followers: shown.followers.clone(),
         }
     }
 
@@ -184,17 +181,7 @@ impl Board {
 
     /// This broker leads the partition from now on, or does not.
     pub(crate) fn show_leading(&self, leads: bool) {
-        self.change(|shown| {
-            shown.seen.leads = leads;
-            shown.followers.clear();
-        });
-    }
-
-    /// How far the followers are. Nobody is woken.
-    pub(crate) fn show_followers<'a>(&self, ends: impl Iterator<Item = (&'a BrokerId, Option<Offset>)>) {
-        let mut shown = self.shown.lock();
-        shown.followers.clear();
-        shown.followers.extend(ends.map(|(id, durable_end)| FollowerShown { id: id.clone(), durable_end }));
+        self.change(|shown| shown.seen.leads = leads);
     }
 
     /// Records were committed. Who waits for them is not woken before [`Board::wake`].

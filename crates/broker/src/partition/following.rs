@@ -29,8 +29,10 @@ use crate::partition::perform::LogFailed;
 
 /// Why a batch from the leader was not appended.
 enum NotAppended {
-    /// It is not what continues this log, or there is no room: the leader will ask where the log ends.
+    /// It is not what continues this log: the leader will ask where the log ends.
     Refused,
+    /// There is no room for it.
+    NoRoom,
     /// The log cannot be written any more.
     Failed(LogFailed),
 }
@@ -140,10 +142,15 @@ impl Partition {
         batches: &[Bytes],
     ) -> Result<(), LogFailed> {
         let mut appended = Vec::with_capacity(batches.len());
+        let mut is_full = false;
         for batch in batches {
             match self.append_one(open, leader_epoch, batch) {
                 Ok(place) => appended.push(place),
                 Err(NotAppended::Refused) => break,
+                Err(NotAppended::NoRoom) => {
+                    is_full = true;
+                    break;
+                }
                 Err(NotAppended::Failed(failed)) => return Err(failed),
             }
         }
@@ -151,6 +158,11 @@ impl Partition {
         self.board.show_log_end(end);
         // It decides nothing new: what was appended is said when it is durable.
         follower.step(FollowerEvent::Appended { batches: &appended, end }, &mut Vec::new());
+        if is_full {
+            let mut effects = Vec::new();
+            follower.step(FollowerEvent::Full, &mut effects);
+            self.send_said(effects);
+        }
         Ok(())
     }
 
@@ -185,7 +197,7 @@ impl Partition {
             }
             Err(AppendError::Storage(error)) if error.is_disk_full() => {
                 open.on_disk_full(&self.route);
-                Err(NotAppended::Refused)
+                Err(NotAppended::NoRoom)
             }
             Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => {
                 Err(NotAppended::Failed(failed(error)))

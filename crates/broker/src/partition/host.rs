@@ -32,6 +32,10 @@ pub(super) const LARGE_CHUNKS_MAX: usize = 512;
 /// The largest message whatever the configuration says, so that one with its headers always fits a batch.
 const MESSAGE_BYTES_LIMIT: usize = BATCH_BYTES_MAX as usize / 2;
 
+/// Free bytes from which on a disk that was full counts as having room again: more than the largest batch, or it would be full
+/// again with the next one.
+const ROOM_BYTES_MIN: u64 = 4 * 1024 * 1024;
+
 /// The bounds every partition keeps.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
@@ -139,6 +143,11 @@ impl PartitionHost {
 
     pub(super) fn is_session_lapsed(&self) -> bool {
         self.session_lapsed.load(Ordering::SeqCst)
+    }
+
+    /// Whether a disk that was full has room again, as far as it can tell.
+    pub(super) fn has_room(&self) -> bool {
+        self.volume.free_bytes().is_none_or(|free| free >= ROOM_BYTES_MIN)
     }
 
     pub(super) fn wish(&self, wished: Wished) {

@@ -2,11 +2,13 @@
 //! the replication core decides when.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use liftbridge_commitlog::{Batch, ReadError};
 use liftbridge_replication::{Body, Event, Leader, Message};
 use liftbridge_types::{BrokerId, Offset};
 
+use crate::errors::PublishError;
 use crate::partition::lifecycle::OpenLog;
 use crate::partition::mailbox::PeerEvent;
 use crate::partition::perform::Buffers;
@@ -14,6 +16,8 @@ use crate::partition::{Partition, Wish};
 
 /// Bytes read for one message to a follower. One batch is sent whole, even when it is larger.
 const APPEND_BYTES_TARGET: usize = 1024 * 1024;
+/// How long another replica is waited for to lead before it is asked for again.
+const MAKE_WAY_RETRY: Duration = Duration::from_secs(1);
 
 impl Partition {
     /// Has the leader take these events in.
@@ -45,7 +49,6 @@ impl Partition {
             leader.step(now, event, effects);
         }
         self.carry_out(leader, open, effects, None);
-        self.board.show_followers(leader.follower_ends());
         if leader.high_watermark() > watermark_before {
             self.board.wake();
             // Those answered come back together, as they do after a sync where there is nobody to wait for.
@@ -106,6 +109,20 @@ impl Partition {
         }
     }
 
+    /// There is no room here: another one is to lead, where one can. Says what publishers are told meanwhile.
+    pub(super) fn make_way(&self, leader: &Leader, open: &mut OpenLog) -> PublishError {
+        let Some(to) = leader.successor() else { return PublishError::DiskFull };
+        let now = self.host.clock.elapsed();
+        if open.made_way_at.is_none_or(|at| now >= at.saturating_add(MAKE_WAY_RETRY)) {
+            open.made_way_at = Some(now);
+            let (epoch, to) = (leader.assignment().epoch, to.clone());
+            tracing::info!(stream = %self.route.stream, partition = %self.route.partition, %to,
+                "there is no room for more here: another replica is to lead");
+            self.wish(Wish::MoveLeader { epoch, to, leaves: true });
+        }
+        PublishError::NotLeader
+    }
+
     /// What is damaged here can only be got from another replica, and only by a follower: another one is to lead.
     pub(super) fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
         if damaged.start >= leader.high_watermark() {
@@ -114,7 +131,7 @@ impl Partition {
         open.damaged.add(damaged);
         let assignment = leader.assignment();
         if let Some(other) = assignment.in_sync.iter().find(|id| **id != self.broker_id) {
-            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone() });
+            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone(), leaves: false });
         }
     }
 }

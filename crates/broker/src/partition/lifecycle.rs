@@ -93,8 +93,10 @@ pub(super) struct OpenLog {
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
     pub(super) parked: bool,
-    /// Whether the last append found the disk full; so that this is logged once.
+    /// Whether the last append found the disk full, and no room was found since.
     disk_full: bool,
+    /// When another replica was last asked for to lead, for want of room here; in the clock's elapsed time.
+    pub(super) made_way_at: Option<Duration>,
 }
 
 /// Bytes of log that may be scanned at every start rather than closed cleanly at the first.
@@ -104,9 +106,19 @@ impl OpenLog {
     /// An append went well.
     pub(super) fn on_appended(&mut self, route: &PartitionRoute) {
         self.parked = false;
+        self.on_room(route);
+    }
+
+    /// There is room, as far as is known.
+    pub(super) fn on_room(&mut self, route: &PartitionRoute) {
         if std::mem::take(&mut self.disk_full) {
             tracing::info!(stream = %route.stream, partition = %route.partition, "there is space again: publishing goes on");
         }
+    }
+
+    /// Whether the disk is full, as far as is known.
+    pub(super) fn is_disk_full(&self) -> bool {
+        self.disk_full
     }
 
     /// An append found the disk full.
@@ -201,7 +213,7 @@ impl Partition {
             RoleHere::Leading(_) => {
                 let other = assignment.in_sync.iter().find(|id| **id != self.broker_id);
                 if let Some(to) = other.cloned() {
-                    self.wish(Wish::MoveLeader { epoch: assignment.epoch, to });
+                    self.wish(Wish::MoveLeader { epoch: assignment.epoch, to, leaves: true });
                 }
             }
             RoleHere::Following(follower) => {
@@ -275,7 +287,7 @@ impl Partition {
         if log.durable_end() < log.log_end() {
             self.tolerate_full_disk(log.sync().map(drop))?;
         }
-        let role = self.begin_role(core, &log, log.checkpointed_high_watermark());
+        let role = self.begin_role(core, &log, log.checkpointed_high_watermark(), false);
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {
@@ -291,6 +303,7 @@ impl Partition {
             tail,
             parked: true,
             disk_full: false,
+            made_way_at: None,
         };
         Ok(Replica { open, role })
     }

@@ -178,14 +178,15 @@ impl<'a> Cycle<'a> {
         self.carry_out();
     }
 
-    /// A full disk costs one batch and is tried again with the next; anything else ends the leadership.
+    /// A full disk costs one batch and is tried again with the next, here or where there is room; anything else ends the
+    /// leadership.
     fn on_append_failed(&mut self, error: &AppendError) {
         let effects = &mut self.buffers.effects;
         if let AppendError::Storage(storage) = error
             && storage.is_disk_full()
         {
             self.open.on_disk_full(&self.partition.route);
-            self.failure = Some(PublishError::DiskFull);
+            self.failure = Some(self.partition.make_way(self.leader, self.open));
             self.leader.step(self.began_at, Event::AppendFailed, effects);
         } else {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
@@ -265,7 +266,9 @@ impl Partition {
                     Effect::Refuse { id, refusal } => {
                         if let Some(owed) = open.owed.take(id) {
                             let error = self.publish_error(refusal, owed.expected_offset, failure);
-                            owed.reply.answer(Err(error));
+                            // Others have no room, or are gone; but here, too, it is the disk that publishing waits for.
+                            let is_full = open.is_disk_full() && matches!(error, PublishError::TooFewInSync { .. });
+                            owed.reply.answer(Err(if is_full { PublishError::DiskFull } else { error }));
                         }
                     }
                     Effect::Send { to, message } => self.send(&to, *message),

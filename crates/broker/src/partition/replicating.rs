@@ -17,8 +17,8 @@ use crate::partition::upkeep::Duty;
 use crate::peers::PartitionMessage;
 use crate::requests::PartitionRoute;
 
-/// How often a follower asks for what it found damaged.
-const DAMAGE_RETRY: Duration = Duration::from_secs(1);
+/// How often a follower asks for what it found damaged, and a replica without room looks for some.
+const TROUBLE_RETRY: Duration = Duration::from_secs(1);
 
 /// Something a partition wants the cluster to agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub(crate) enum Wish {
         epoch: PartitionEpoch,
         /// Who might lead.
         to: BrokerId,
+        /// Whether nothing can be stored here meanwhile, so that this broker is not to be in sync.
+        leaves: bool,
     },
 }
 
@@ -121,12 +123,15 @@ impl Partition {
     pub(super) fn plan_tick(self: &Arc<Self>, core: &mut Core) {
         let State::Open(replica) = &core.state else { return };
         self.show_lag(&replica.role);
+        let retry_at = || core.tick_at.unwrap_or_else(|| self.host.clock.elapsed().saturating_add(TROUBLE_RETRY));
+        let (is_damaged, is_full) = (!replica.open.damaged.is_empty(), replica.open.is_disk_full());
         let due = match &replica.role {
-            RoleHere::Leading(leader) => leader.next_tick(),
-            RoleHere::Following(_) if !replica.open.damaged.is_empty() => {
-                Some(core.tick_at.unwrap_or_else(|| self.host.clock.elapsed().saturating_add(DAMAGE_RETRY)))
+            RoleHere::Leading(leader) => {
+                let look_at = (is_full && leader.is_replicated()).then(retry_at);
+                leader.next_tick().into_iter().chain(look_at).min()
             }
-            RoleHere::Following(_) | RoleHere::Waiting { .. } => None,
+            RoleHere::Following(_) => (is_damaged || is_full).then(retry_at),
+            RoleHere::Waiting { .. } => None,
         };
         if let Some(due) = due
             && core.tick_at.is_none_or(|planned| due < planned)
@@ -143,6 +148,7 @@ impl Partition {
         if let State::Open(replica) = &mut core.state {
             let elapsed = self.host.clock.elapsed();
             self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);
+            self.look_for_room(replica);
             if matches!(replica.role, RoleHere::Following(_)) {
                 self.own_up(replica);
             }
@@ -161,6 +167,21 @@ impl Partition {
                 self.send_said(effects);
             }
             RoleHere::Waiting { .. } => {}
+        }
+    }
+}
+
+impl Partition {
+    /// Notes that there is room again, and tells the leader.
+    fn look_for_room(&self, replica: &mut Replica) {
+        if !replica.open.is_disk_full() || !self.host.has_room() {
+            return;
+        }
+        replica.open.on_room(&self.route);
+        if let RoleHere::Following(follower) = &mut replica.role {
+            let mut effects = Vec::new();
+            follower.step(FollowerEvent::Room, &mut effects);
+            self.send_said(effects);
         }
     }
 }

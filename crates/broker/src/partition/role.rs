@@ -101,7 +101,7 @@ impl Partition {
     /// Ends the part it takes and begins the one that is agreed on.
     fn change_role(self: &Arc<Self>, core: &mut Core) {
         let State::Open(replica) = &mut core.state else { return };
-        self.step_alone(replica, Event::Resigned, Some(&PublishError::Closed));
+        self.step_alone(replica, Event::Resigned, Some(&PublishError::LeadershipMoved));
         let high_watermark = replica.role.high_watermark();
         replica.role = RoleHere::Waiting { high_watermark };
         self.board.show_leading(false);
@@ -111,15 +111,16 @@ impl Partition {
             return self.become_offline(core, error.to_string());
         }
         let State::Open(replica) = &core.state else { return };
-        let role = self.begin_role(core, &replica.open.log, high_watermark);
+        let role = self.begin_role(core, &replica.open.log, high_watermark, replica.open.is_disk_full());
         if let State::Open(replica) = &mut core.state {
             replica.role = role;
         }
         self.enter_role(core);
     }
 
-    /// The part that is agreed on, in a log of which everything is on the medium.
-    pub(super) fn begin_role(&self, core: &Core, log: &CommitLog, high_watermark: Offset) -> RoleHere {
+    /// The part that is agreed on, in a log of which everything is on the medium, and for which there is no room if it is
+    /// `full`.
+    pub(super) fn begin_role(&self, core: &Core, log: &CommitLog, high_watermark: Offset, full: bool) -> RoleHere {
         let state = LogState {
             high_watermark,
             durable_end: self.stable_end(log),
@@ -140,7 +141,7 @@ impl Partition {
             }
             Role::Follower { leader } => {
                 let mut effects = Vec::new();
-                let follower = Follower::new(me, leader, core.assignment.leader_epoch, state, &mut effects);
+                let follower = Follower::new(me, leader, core.assignment.leader_epoch, state, full, &mut effects);
                 // It says where its log ends, and nothing else yet.
                 self.send_said(effects);
                 RoleHere::Following(Box::new(follower))

@@ -1,6 +1,6 @@
 //! What can be seen of a partition from outside, at any moment, without waiting for its worker.
 
-use liftbridge_types::{BrokerId, Offset};
+use liftbridge_types::Offset;
 
 use crate::requests::EventTimes;
 
@@ -41,16 +41,4 @@ pub(crate) struct PartitionStatus {
     pub(crate) messages_received: EventTimes,
     /// How many subscriptions there are.
     pub(crate) subscription_count: usize,
-    /// How far the followers are, where this broker leads; why a partition does not commit can be seen here.
-    pub(crate) followers: Vec<FollowerShown>,
-}
-
-/// How far one follower is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct FollowerShown {
-    /// Which broker.
-    pub(crate) id: BrokerId,
-    /// The end of what it has on stable storage; `None` when it has not said so in this leadership, or its log is not known to
-    /// be the beginning of the leader's.
-    pub(crate) durable_end: Option<Offset>,
 }

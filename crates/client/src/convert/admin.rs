@@ -119,6 +119,7 @@ fn explained_replica(replica: wire::ExplainedReplica) -> ExplainedReplica {
         silent_for: replica.silent_ms.map(Duration::from_millis),
         linked: replica.linked,
         damaged: replica.damaged,
+        full: replica.full,
     }
 }
 

@@ -8,6 +8,9 @@ use crate::error::CallError;
 
 /// What servers answer to a message for a partition that another one leads.
 const NOT_LEADER: &str = "Server not partition leader";
+/// How servers end what they say of a message that was pending when its partition's leadership moved, or it was closed. The API
+/// has no code for that.
+const MAY_BE_STORED: &str = ": it may have been stored";
 
 /// A message was not stored, or nobody knows whether it was.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -103,6 +106,10 @@ impl PublishError {
 
     /// Whether the message may have been stored all the same.
     pub fn outcome_unknown(&self) -> bool {
-        matches!(self, Self::AckTimeout { .. } | Self::OutcomeUnknown { .. })
+        match self {
+            Self::AckTimeout { .. } | Self::OutcomeUnknown { .. } => true,
+            Self::Internal { message } => message.ends_with(MAY_BE_STORED),
+            _ => false,
+        }
     }
 }

@@ -216,6 +216,23 @@ async fn a_message_whose_outcome_is_unknown_is_repeated_on_request() {
 }
 
 #[tokio::test]
+async fn a_message_that_was_pending_when_the_leadership_moved_may_be_stored_and_is_repeated_on_request_only() {
+    let moved = "the partition's leadership moved before the message was acknowledged: it may have been stored";
+    let broker = broker_with_foo(1).await;
+    let client = broker.client().await;
+    broker.script().acks.push_back(ScriptedAck::Refuse(AsyncCode::Internal, moved));
+    let error = client.publish("foo", Outgoing::new("first")).await.unwrap_err();
+    assert!(error.outcome_unknown() && error.retryable(), "{error}");
+    assert_eq!(broker.script().published.len(), 1);
+    broker.script().acks.push_back(ScriptedAck::Refuse(AsyncCode::Internal, moved));
+    client.publish("foo", Outgoing::new("second").at_least_once()).await.unwrap();
+    assert_eq!(broker.script().published.len(), 3);
+    broker.script().acks.push_back(ScriptedAck::Refuse(AsyncCode::Internal, "disk is full"));
+    let refused = client.publish("foo", Outgoing::new("third").at_least_once()).await.unwrap_err();
+    assert!(!refused.outcome_unknown());
+}
+
+#[tokio::test]
 async fn a_broker_that_cannot_be_reached_is_replaced_once_another_leads() {
     let broker = broker_with_foo(1).await;
     let gone = broker.start_another().await;

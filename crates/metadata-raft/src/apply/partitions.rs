@@ -8,7 +8,7 @@ use liftbridge_types::{BrokerId, LeaderEpoch, PartitionEpoch};
 use crate::cluster_event::{ClusterEvent, ReassignedPartitions};
 use crate::cluster_state::ClusterState;
 use crate::command::{ChangeInSync, ElectUnclean, MoveLeader, PartitionName};
-use crate::failover::{Seats, unclean_leader};
+use crate::failover::{Seats, all_but, unclean_leader};
 use crate::log_index::LogIndex;
 use crate::rejection::Rejection;
 use crate::state::{Brokers, Partition, Stream};
@@ -43,7 +43,7 @@ impl ClusterState {
 
     /// Gives the leadership to another in-sync replica.
     pub(crate) fn move_leader(&mut self, index: LogIndex, command: MoveLeader) -> Result<Vec<ClusterEvent>, Rejection> {
-        let MoveLeader { partition: name, epoch, to } = command;
+        let MoveLeader { partition: name, epoch, to, leaves } = command;
         let partition = self.partition(&name)?;
         if partition.epoch != epoch || partition.leader.as_ref() == Some(&to) {
             return Err(Rejection::Stale);
@@ -51,7 +51,10 @@ impl ClusterState {
         if !partition.isr.contains(&to) || !self.brokers.is_serving(&to) {
             return Err(Rejection::NotEligible { id: to });
         }
-        let seats = Seats { leader: Some(to), ..Seats::of(partition) };
+        let mut seats = Seats { leader: Some(to), ..Seats::of(partition) };
+        if leaves && let Some(former) = &partition.leader {
+            seats.isr = all_but(&seats.isr, former);
+        }
         self.seat_one(index, &name, seats)
     }
 

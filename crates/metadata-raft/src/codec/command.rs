@@ -46,10 +46,11 @@ pub(crate) fn encode_command(command: Command) -> Vec<u8> {
             epoch: command.epoch.get(),
             in_sync: command.in_sync.iter().map(encode_life).collect(),
         }),
-        Command::MoveLeader(MoveLeader { partition, epoch, to }) => Wire::MoveLeader(v1::MoveLeaderCommand {
+        Command::MoveLeader(MoveLeader { partition, epoch, to, leaves }) => Wire::MoveLeader(v1::MoveLeaderCommand {
             partition: Some(encode_partition(&partition)),
             epoch: epoch.get(),
             to: to.as_str().to_owned(),
+            leaves,
         }),
         Command::ElectUnclean(ElectUnclean { partition, to }) => Wire::ElectUnclean(v1::ElectUncleanCommand {
             partition: Some(encode_partition(&partition)),
@@ -106,6 +107,7 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
             partition: decode_partition(wire.partition)?,
             epoch: PartitionEpoch::new(wire.epoch),
             to: broker_id(&wire.to)?,
+            leaves: wire.leaves,
         }),
         Wire::ElectUnclean(wire) => Command::ElectUnclean(ElectUnclean {
             partition: decode_partition(wire.partition)?,

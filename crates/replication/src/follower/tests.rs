@@ -29,7 +29,7 @@ impl Fixture {
         };
         let me = BrokerLife { id: broker("b"), incarnation: BrokerIncarnation::new(5) };
         let mut effects = Vec::new();
-        let follower = Follower::new(me, broker("a"), EPOCH, log, &mut effects);
+        let follower = Follower::new(me, broker("a"), EPOCH, log, false, &mut effects);
         (Self(follower), effects)
     }
 
@@ -73,7 +73,7 @@ fn position(epoch: Option<u64>, end: u64) -> FollowerEffect {
 
 fn position_of(epoch: Option<u64>, end: u64, durable_end: u64, intact: bool) -> FollowerEffect {
     let incarnation = BrokerIncarnation::new(5);
-    send(Body::Position { incarnation, tail: tail(epoch, end), durable_end: offset(durable_end), intact })
+    send(Body::Position { incarnation, tail: tail(epoch, end), durable_end: offset(durable_end), intact, full: false })
 }
 
 fn progress(durable_end: u64) -> FollowerEffect {
@@ -233,4 +233,29 @@ fn epochs_that_damage_hides_are_no_reason_to_give_up() {
     let epochs = [(LeaderEpoch::new(10), offset(0)), (LeaderEpoch::new(20), offset(2))];
     assert_eq!(follower.step(FollowerEvent::Repaired { epochs: &epochs }), [position(Some(20), 6)]);
     assert_eq!(follower.hear(answer), [], "it is about the log as it was known before");
+}
+
+fn full(epoch: Option<u64>, end: u64, durable_end: u64) -> FollowerEffect {
+    let (incarnation, durable_end) = (BrokerIncarnation::new(5), offset(durable_end));
+    send(Body::Position { incarnation, tail: tail(epoch, end), durable_end, intact: true, full: true })
+}
+
+#[test]
+fn a_follower_without_room_says_so_once_and_takes_nothing_until_it_has_some() {
+    let (mut follower, _) = Fixture::of(&[(10, 0)], 6, 5);
+    assert_eq!(follower.append(Some(10), 6, 6), [FollowerEffect::Append, advance(6)]);
+    assert_eq!(follower.step(FollowerEvent::Full), [full(Some(10), 6, 6)]);
+    assert_eq!(follower.append(Some(30), 7, 6), [], "what was on its way behind it");
+    assert_eq!(follower.append(Some(10), 6, 6), [], "the same again");
+    assert_eq!(follower.hear(Body::Begin), [full(Some(10), 6, 6)]);
+    assert_eq!(follower.step(FollowerEvent::Room), [position(Some(10), 6)]);
+    assert_eq!(follower.append(Some(10), 6, 6), [FollowerEffect::Append]);
+}
+
+#[test]
+fn who_begins_to_follow_without_room_says_so_at_once() {
+    let me = BrokerLife { id: broker("b"), incarnation: BrokerIncarnation::new(5) };
+    let mut effects = Vec::new();
+    Follower::new(me, broker("a"), EPOCH, LogState::empty(), true, &mut effects);
+    assert_eq!(effects, [full(None, 0, 0)]);
 }

@@ -41,6 +41,8 @@ pub struct FollowerStanding {
     pub is_linked: bool,
     /// Whether it said that what it has is damaged.
     pub is_damaged: bool,
+    /// Whether it said that it has no room for more.
+    pub is_full: bool,
 }
 
 /// Something without which nothing more is committed.
@@ -110,6 +112,7 @@ impl Leader {
             silent_for: follower.heard_at().map(|at| now.saturating_sub(at)),
             is_linked: follower.is_linked(),
             is_damaged: follower.is_damaged(),
+            is_full: follower.is_full(),
         }
     }
 
@@ -179,10 +182,11 @@ impl fmt::Display for Wait {
 impl FollowerStanding {
     /// What keeps it from having more, if that is known.
     fn fault(&self) -> Option<&'static str> {
-        match (self.is_linked, self.is_damaged) {
-            (false, _) => Some("there is no connection to it"),
-            (true, true) => Some("what it has is damaged on its disk"),
-            (true, false) => None,
+        match (self.is_linked, self.is_damaged, self.is_full) {
+            (false, _, _) => Some("there is no connection to it"),
+            (true, true, _) => Some("what it has is damaged on its disk"),
+            (true, false, true) => Some("its disk is full"),
+            (true, false, false) => None,
         }
     }
 }

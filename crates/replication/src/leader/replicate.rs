@@ -57,9 +57,12 @@ impl Leader {
         let (elapsed, log_end) = (self.elapsed, self.log_end());
         let Some(follower) = self.replicas.follower_mut(from) else { return };
         match message.body {
-            Body::Position { incarnation, tail, durable_end, intact } => {
+            Body::Position { incarnation, tail, durable_end, intact, full } => {
                 if follower.admit(incarnation, elapsed) {
                     self.on_position(from, tail, durable_end.min(tail.end), intact, effects);
+                    if full {
+                        self.on_full(from);
+                    }
                 }
             }
             Body::Progress { incarnation, durable_end } => {
@@ -150,6 +153,14 @@ impl Leader {
         };
         let message = Box::new(Message::new(self.leader_epoch(), answer));
         effects.push(Effect::Send { to: from.clone(), message });
+    }
+
+    /// A follower has no room for more.
+    fn on_full(&mut self, from: &BrokerId) {
+        let elapsed = self.elapsed;
+        if let Some(follower) = self.replicas.follower_mut(from) {
+            follower.set_full(elapsed);
+        }
     }
 
     /// Only who is out of every set that may be the valid one gets its damaged records anew: until then it might be elected,

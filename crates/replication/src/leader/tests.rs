@@ -119,7 +119,7 @@ impl Fixture {
         durable_end: u64,
     ) -> Vec<Effect> {
         let (incarnation, durable_end) = (BrokerIncarnation::new(incarnation), Offset::new(durable_end));
-        self.hear(from, Body::Position { incarnation, tail: tail(epoch, end), durable_end, intact: true })
+        self.hear(from, Body::Position { incarnation, tail: tail(epoch, end), durable_end, intact: true, full: false })
     }
 
     fn link(&mut self, to: &str, up: bool) -> Vec<Effect> {

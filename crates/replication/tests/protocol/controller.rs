@@ -83,6 +83,18 @@ impl Controller {
         }
     }
 
+    /// A leader without room wants another one to lead, and not to be in sync meanwhile.
+    pub(crate) fn step_aside(&mut self, epoch: PartitionEpoch, to: &BrokerId) {
+        let mut next = self.current().clone();
+        let is_serving = (0..self.fenced.len()).any(|broker| broker_id(broker) == *to && !self.fenced[broker]);
+        if next.epoch != epoch || !next.is_in_sync(to) || !is_serving {
+            return;
+        }
+        let former = next.leader.replace(to.clone());
+        next.in_sync.retain(|id| Some(id) != former.as_ref());
+        self.install(next);
+    }
+
     pub(crate) fn change_in_sync(&mut self, change: &InSyncChange) -> Outcome {
         let current = self.current();
         if (change.leader_epoch, change.epoch) != (current.leader_epoch, current.epoch) {

@@ -11,6 +11,8 @@ mod node;
 mod random;
 mod world;
 
+use std::time::Duration;
+
 use world::World;
 
 /// Histories run by default: a part of a second.
@@ -56,6 +58,24 @@ fn nothing_committed_is_lost_or_changed_whatever_happens() {
     }
     let least = count * 40;
     assert!(committed >= least, "only {committed} records were committed in {count} histories: they prove little");
+}
+
+/// Long enough for a few exchanges, and much less than a replica may lag.
+const SOON: Duration = Duration::from_secs(2);
+
+#[test]
+fn one_full_disk_holds_nobody_up_for_long() {
+    for seed in 0..60 {
+        let told = Told(seed);
+        let mut world = World::fair(seed);
+        (0..300).for_each(|_| world.step());
+        let full = usize::try_from(seed % 3).expect("it is small");
+        let took = world.fill_and_wait(full, 30);
+        assert!(took < SOON, "the disk of broker {full} is full, and the next acknowledgements take {took:?}");
+        assert_ne!(world.leader(), full, "there are others that have room");
+        world.heal();
+        drop(told);
+    }
 }
 
 #[test]

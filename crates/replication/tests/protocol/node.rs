@@ -7,7 +7,7 @@ use liftbridge_replication::{
     Body, BrokerLife, Effect, Event, Follower, FollowerEffect, FollowerEvent, InSyncChange, Leader, LeaderOptions,
     Message, Proposal, ProposalId, Role,
 };
-use liftbridge_types::{AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Offset, Timestamp};
+use liftbridge_types::{AckPolicy, BrokerId, BrokerIncarnation, LeaderEpoch, Offset, PartitionEpoch, Timestamp};
 
 use crate::checker::Checker;
 use crate::controller::{Controller, broker_id};
@@ -33,6 +33,9 @@ pub(crate) struct Node {
     /// How many versions of the partition it has heard of.
     pub(crate) applied: usize,
     pub(crate) high_watermark: u64,
+    /// Whether records can be stored, and whether it was found that they cannot.
+    pub(crate) has_room: bool,
+    is_full: bool,
     links: Vec<bool>,
     next_id: usize,
     /// Publishes that are owed an answer: what they sent, and under which policy.
@@ -44,6 +47,8 @@ pub(crate) struct Node {
 pub(crate) struct Outgoing {
     pub(crate) messages: Vec<(usize, Message)>,
     pub(crate) changes: Vec<InSyncChange>,
+    /// Who is to lead instead of this node, and which version of the partition that follows.
+    pub(crate) successor: Option<(PartitionEpoch, BrokerId)>,
 }
 
 /// What a node needs of the world.
@@ -67,6 +72,8 @@ impl Node {
             state: State::Waiting,
             applied: 0,
             high_watermark: 0,
+            has_room: true,
+            is_full: false,
             links: vec![true; brokers],
             next_id: 0,
             owed: HashMap::new(),
@@ -108,6 +115,7 @@ impl Node {
         self.incarnation = incarnation;
         self.state = State::Waiting;
         self.high_watermark = self.log.checkpointed;
+        self.is_full = false;
         // Its own metadata may be behind what it had carried out.
         self.applied = self.applied.saturating_sub(usize::from(around.random.chance(30)));
         self.links.fill(true);
@@ -152,7 +160,7 @@ impl Node {
             }
             Role::Follower { leader } => {
                 let mut effects = Vec::new();
-                let follower = Follower::new(me, leader, assignment.leader_epoch, state, &mut effects);
+                let follower = Follower::new(me, leader, assignment.leader_epoch, state, self.is_full, &mut effects);
                 self.state = State::Following(Box::new(follower));
                 self.carry_out_following(effects, None, around);
             }
@@ -189,6 +197,13 @@ impl Node {
         self.step_following(FollowerEvent::DurableEnd { end }, None, around);
     }
 
+    pub(crate) fn look_for_room(&mut self, around: &mut Around<'_>) {
+        if self.is_full && self.has_room && self.is_up() {
+            self.is_full = false;
+            self.step_following(FollowerEvent::Room, None, around);
+        }
+    }
+
     /// Retention, never above the watermark.
     pub(crate) fn trim(&mut self, around: &mut Around<'_>) {
         let room = self.high_watermark.saturating_sub(self.log.start);
@@ -223,6 +238,14 @@ impl Node {
         if batch.is_empty() {
             return;
         }
+        if !self.has_room {
+            self.is_full = true;
+            let successor = leader.successor().cloned();
+            around.out.successor = successor.map(|to| (leader.assignment().epoch, to));
+            self.step(Event::AppendFailed, around);
+            return;
+        }
+        self.is_full = false;
         if around.random.chance(3) {
             self.step(Event::AppendFailed, around);
             return;
@@ -342,7 +365,9 @@ impl Node {
     fn append(&mut self, message: &Message, around: &mut Around<'_>) {
         let Body::Append { batches, .. } = &message.body else { panic!("an append is to be appended") };
         let mut spans = Vec::new();
-        for batch in batches {
+        // A disk fills up in the middle of something.
+        let room = if self.has_room { batches.len() } else { around.random.index(batches.len()) };
+        for batch in &batches[..room] {
             let (offset, record) = decode(batch);
             assert_eq!(offset, self.log.end(), "n{} leaves a gap", self.broker);
             self.log.append(record);
@@ -350,6 +375,10 @@ impl Node {
         }
         let end = Offset::new(self.log.end());
         self.step_following(FollowerEvent::Appended { batches: &spans, end }, None, around);
+        if room < batches.len() {
+            self.is_full = true;
+            self.step_following(FollowerEvent::Full, None, around);
+        }
     }
 
     fn show_watermark(&mut self, end: u64, around: &mut Around<'_>) {

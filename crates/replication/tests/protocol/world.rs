@@ -6,9 +6,9 @@ use std::time::Duration;
 use liftbridge_replication::{InSyncChange, Message};
 
 use crate::checker::Checker;
-use crate::controller::{Controller, Outcome};
+use crate::controller::{Controller, Outcome, broker_id};
 use crate::model_log::ModelLog;
-use crate::node::{Around, Node, Outgoing};
+use crate::node::{Around, LAG_MAX, Node, Outgoing};
 use crate::random::Random;
 
 const BROKERS: usize = 3;
@@ -16,6 +16,8 @@ const BROKERS: usize = 3;
 const IN_FLIGHT_MAX: usize = 60;
 /// Steps within which everything must be well once the faults have ended.
 const HEALING_STEPS: u32 = 4000;
+/// The longest that one step takes, as a rule.
+const STEP_MAX_MS: u64 = 40;
 /// Steps shown of a history that failed.
 const TOLD_STEPS: usize = 60;
 
@@ -38,6 +40,8 @@ pub(crate) struct World {
     refusals: Vec<(usize, InSyncChange)>,
     value: u64,
     faulty: bool,
+    /// The longest that one step takes.
+    step_max_ms: u64,
     publishing: bool,
     pub(crate) checker: Checker,
     pub(crate) trace: String,
@@ -55,18 +59,43 @@ impl World {
             refusals: Vec::new(),
             value: 0,
             faulty: true,
+            step_max_ms: STEP_MAX_MS,
             publishing: true,
             checker: Checker::default(),
             trace: String::new(),
         }
     }
 
+    /// One without faults, where a second is long.
+    pub(crate) fn fair(seed: u64) -> Self {
+        let mut world = Self::new(seed);
+        (world.faulty, world.step_max_ms) = (false, 4);
+        world
+    }
+
+    /// The disk of one broker is full. How long it takes until so many more records are committed.
+    pub(crate) fn fill_and_wait(&mut self, broker: usize, count: u64) -> Duration {
+        self.nodes[broker].has_room = false;
+        let (began, wanted) = (self.now, self.checker.committed_count() + count);
+        while self.checker.committed_count() < wanted && self.now < began + 4 * LAG_MAX {
+            self.step();
+        }
+        self.now - began
+    }
+
+    /// Who leads, by what is agreed on.
+    pub(crate) fn leader(&self) -> usize {
+        let leader = self.controller.current().leader.as_ref();
+        (0..BROKERS).find(|broker| leader == Some(&broker_id(*broker))).expect("somebody leads")
+    }
+
     /// One thing happens.
     pub(crate) fn step(&mut self) {
-        self.now += Duration::from_millis(self.random.below(40));
+        self.now += Duration::from_millis(self.random.below(self.step_max_ms));
         let broker = self.random.index(BROKERS);
         match self.random.below(1000) {
-            0..420 => self.deliver(),
+            0..410 => self.deliver(),
+            410..420 => self.with(broker, |node, around, _| node.look_for_room(around)),
             420..540 if self.publishing => self.with(broker, |node, around, value| node.publish(value, around)),
             540..680 => self.with(broker, |node, around, _| node.sync(around)),
             680..760 => self.apply(broker),
@@ -90,7 +119,8 @@ impl World {
                 self.with(broker, |node, around, _| node.lapse(lapsed, around));
             }
             988..995 => self.with(broker, |node, around, _| node.trim(around)),
-            995..998 => self.now += Duration::from_secs(self.random.below(8)),
+            995..997 => self.now += Duration::from_secs(self.random.below(8)),
+            997..999 => self.nodes[broker].has_room = self.random.chance(60),
             _ => {}
         }
         self.note();
@@ -103,8 +133,9 @@ impl World {
 
     /// The faults end: everything must come to rest, the same everywhere.
     pub(crate) fn heal(&mut self) {
-        self.faulty = false;
+        (self.faulty, self.step_max_ms) = (false, STEP_MAX_MS);
         for broker in 0..BROKERS {
+            self.nodes[broker].has_room = true;
             self.restart(broker);
             self.with(broker, |node, around, _| node.lapse(false, around));
             for to in 0..BROKERS {
@@ -134,7 +165,12 @@ impl World {
         let Self { random, checker, now, nodes, value, .. } = self;
         let mut around = Around { now: *now, random, checker, out: Outgoing::default() };
         act(&mut nodes[broker], &mut around, value);
-        let Outgoing { messages, changes } = around.out;
+        let Outgoing { messages, changes, successor } = around.out;
+        if let Some((epoch, to)) = successor
+            && !(self.faulty && self.random.chance(20))
+        {
+            self.controller.step_aside(epoch, &to);
+        }
         for (to, message) in messages {
             self.network.push(InFlight { from: broker, to, message });
         }
@@ -196,7 +232,7 @@ impl World {
     fn heartbeat(&mut self, broker: usize) {
         let node = &self.nodes[broker];
         let registered = self.controller.versions.iter().position(|version| {
-            let life = version.replicas.iter().find(|life| life.id == crate::controller::broker_id(broker));
+            let life = version.replicas.iter().find(|life| life.id == broker_id(broker));
             life.is_some_and(|life| life.incarnation == node.incarnation)
         });
         let knows = registered.is_some_and(|index| node.applied > index);
@@ -206,7 +242,7 @@ impl World {
     }
 
     fn crash(&mut self, broker: usize) {
-        let is_last = self.controller.current().in_sync == [crate::controller::broker_id(broker)];
+        let is_last = self.controller.current().in_sync == [broker_id(broker)];
         // More than a minority without its disk is more than anybody promises.
         let loses_disk = !is_last && self.nodes[broker].is_up() && self.random.chance(15);
         if self.nodes[broker].is_up() {

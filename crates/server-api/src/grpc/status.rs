@@ -93,6 +93,7 @@ pub(crate) fn publish(error: &PublishError) -> Status {
         PublishError::DiskFull | PublishError::Overloaded { .. } => Code::ResourceExhausted,
         PublishError::Offline { .. }
         | PublishError::TooFewInSync { .. }
+        | PublishError::LeadershipMoved
         | PublishError::Closed
         | PublishError::ShuttingDown => Code::Unavailable,
     };
@@ -120,6 +121,7 @@ pub(crate) fn publish_async(error: &PublishError) -> PublishAsyncError {
         | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }
         | PublishError::NotLeader
+        | PublishError::LeadershipMoved
         | PublishError::Closed
         | PublishError::ShuttingDown => Code::Internal,
     };
@@ -158,6 +160,7 @@ pub(crate) fn nack(error: &PublishError) -> Option<ack::Error> {
         | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }
         | PublishError::NotLeader
+        | PublishError::LeadershipMoved
         | PublishError::Closed
         | PublishError::ShuttingDown => None,
     }

@@ -22,6 +22,8 @@ const LAG_MAX: Duration = Duration::from_secs(3);
 const WINDOW_BYTES: usize = 2000;
 /// How often a follower asks for what it found damaged.
 const DAMAGE_RETRY: Duration = Duration::from_secs(1);
+/// How often a replica without room looks for some, and one that leads asks for another to lead.
+const ROOM_RETRY: Duration = Duration::from_secs(1);
 
 /// What comes to a partition from others.
 #[derive(Clone, Debug)]
@@ -36,7 +38,7 @@ pub(super) enum PeerEvent {
 #[derive(Clone, Debug)]
 pub(super) enum Wish {
     ChangeInSync(InSyncChange),
-    MoveLeader { epoch: PartitionEpoch, to: BrokerId },
+    MoveLeader { epoch: PartitionEpoch, to: BrokerId, leaves: bool },
 }
 
 /// What a replica needs of its server.
@@ -47,6 +49,8 @@ pub(super) struct Around<'a> {
     pub(super) linked: &'a BTreeSet<BrokerId>,
     pub(super) lapsed: bool,
     pub(super) wishes: &'a mut Vec<(PartitionName, Wish)>,
+    /// Whether the disk has room.
+    pub(super) has_room: bool,
 }
 
 #[derive(Debug)]
@@ -71,6 +75,10 @@ pub(super) struct Replica {
     /// What recovery or a reader found damaged.
     damaged: Damage,
     damage_told_at: Duration,
+    /// Whether the last append found no room, when room is looked for, and when another one was asked for to lead.
+    full: bool,
+    look_at: Duration,
+    made_way_at: Option<Duration>,
     offline: bool,
     /// Whether it is so because its leader lacks what is committed here, as an operator has wanted it.
     irreconcilable: bool,
@@ -121,6 +129,9 @@ impl Replica {
             builder: BatchBuilder::new(),
             damaged: report.damaged.into_iter().collect(),
             damage_told_at: Duration::ZERO,
+            full: false,
+            look_at: Duration::ZERO,
+            made_way_at: None,
             offline: false,
             irreconcilable: false,
         };
@@ -236,7 +247,7 @@ impl Replica {
             Role::Follower { leader } => {
                 let mut effects = Vec::new();
                 let me = self.me.clone();
-                let follower = Follower::new(me, leader, self.assignment.leader_epoch, state, &mut effects);
+                let follower = Follower::new(me, leader, self.assignment.leader_epoch, state, self.full, &mut effects);
                 self.part = Part::Following(Box::new(follower));
                 self.show_committed(self.high_watermark(), around);
                 self.say_all(effects, around);
@@ -277,6 +288,7 @@ impl Replica {
         if self.offline {
             return;
         }
+        self.look_for_room(around);
         match &mut self.part {
             Part::Leading(leader) => {
                 if leader.next_tick().is_some_and(|due| due <= around.elapsed) {
@@ -285,6 +297,23 @@ impl Replica {
             }
             Part::Following(_) => self.tell_damage(around),
             Part::Waiting => {}
+        }
+    }
+
+    /// There was no room for what was to be appended.
+    fn note_full(&mut self, around: &Around<'_>) {
+        self.full = true;
+        self.look_at = around.elapsed + ROOM_RETRY;
+    }
+
+    fn look_for_room(&mut self, around: &mut Around<'_>) {
+        if !self.full || around.elapsed < self.look_at {
+            return;
+        }
+        self.look_at = around.elapsed + ROOM_RETRY;
+        if around.has_room {
+            self.full = false;
+            self.tell_room(around);
         }
     }
 
@@ -342,7 +371,7 @@ impl Replica {
         self.offline = true;
         match std::mem::replace(&mut self.part, Part::Waiting) {
             Part::Leading(_) => {
-                self.want_another_leader(around);
+                self.want_another_leader(true, around);
             }
             Part::Following(mut follower) => {
                 let mut effects = Vec::new();
@@ -354,10 +383,10 @@ impl Replica {
         }
     }
 
-    fn want_another_leader(&self, around: &mut Around<'_>) {
+    fn want_another_leader(&self, leaves: bool, around: &mut Around<'_>) {
         let other = self.assignment.in_sync.iter().find(|id| **id != self.me.id);
         if let Some(to) = other.cloned() {
-            let wish = Wish::MoveLeader { epoch: self.assignment.epoch, to };
+            let wish = Wish::MoveLeader { epoch: self.assignment.epoch, to, leaves };
             around.wishes.push((self.name.clone(), wish));
         }
     }

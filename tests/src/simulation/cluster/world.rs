@@ -3,6 +3,7 @@
 
 mod accidents;
 mod clients;
+mod full_disk;
 mod healing;
 mod judging;
 
@@ -54,6 +55,8 @@ pub(super) struct World {
     network: Network,
     rules: Rules,
     trace: Trace,
+    /// When somebody was last told that a message is stored under `ALL`.
+    acked_at: BTreeMap<PartitionKey, Duration>,
     published: u64,
     requests: u64,
     voters_max: usize,
@@ -83,6 +86,7 @@ impl World {
             network: Network::new(),
             rules: Rules::default(),
             trace: Trace::default(),
+            acked_at: BTreeMap::new(),
             published: 0,
             requests: 0,
             voters_max,

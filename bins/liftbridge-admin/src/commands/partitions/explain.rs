@@ -49,6 +49,7 @@ struct ReplicaView {
     proposed: bool,
     fenced: bool,
     damaged: bool,
+    full: bool,
     linked: Option<bool>,
     /// Offset after the newest message on its disk, as far as the leader knows.
     durable_end: Option<u64>,
@@ -153,6 +154,7 @@ impl ReplicaView {
             proposed: replica.proposed,
             fenced: replica.fenced,
             damaged: replica.damaged,
+            full: replica.full,
             linked: replica.linked,
             durable_end: replica.durable_end.map(|end| end.get()),
             missing,
@@ -190,6 +192,7 @@ impl ReplicaView {
             (self.proposed && !self.in_sync).then_some("about to be in sync"),
             self.fenced.then_some("fenced"),
             self.damaged.then_some("damaged"),
+            self.full.then_some("disk full"),
         ];
         states.into_iter().flatten().collect::<Vec<&str>>().join(", ")
     }
@@ -212,6 +215,7 @@ mod tests {
             silent_for: None,
             linked: None,
             damaged: false,
+            full: false,
         }
     }
 

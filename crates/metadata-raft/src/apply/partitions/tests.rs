@@ -82,7 +82,7 @@ fn a_leadership_moves_only_to_another_in_sync_replica() {
     let mut cluster = behind();
     let to = |cluster: &Cluster, id: &str| {
         let (partition, epoch) = (cluster.in_sync("s", 0, &[]).partition, cluster.partition("s", 0).epoch);
-        Command::MoveLeader(MoveLeader { partition, epoch, to: broker(id) })
+        Command::MoveLeader(MoveLeader { partition, epoch, to: broker(id), leaves: false })
     };
     assert_eq!(cluster.apply(to(&cluster, "3")), Err(Rejection::NotEligible { id: broker("3") }));
     assert_eq!(cluster.apply(to(&cluster, "1")), Err(Rejection::Stale));
@@ -91,6 +91,15 @@ fn a_leadership_moves_only_to_another_in_sync_replica() {
     cluster.check("s", "2: 1 2 3 / 1 2");
     assert_eq!(cluster.partition("s", 0).leader_epoch.get(), cluster.index);
     assert_eq!(cluster.apply(older), Err(Rejection::Stale));
+}
+
+#[test]
+fn a_leader_that_leaves_is_in_sync_no_longer() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 1, 3);
+    let (partition, epoch) = (cluster.in_sync("s", 0, &[]).partition, cluster.partition("s", 0).epoch);
+    cluster.done(Command::MoveLeader(MoveLeader { partition, epoch, to: broker("2"), leaves: true }));
+    cluster.check("s", "2: 1 2 3 / 2 3");
 }
 
 #[test]
@@ -195,7 +204,7 @@ impl Happening {
             }
             Self::Move { stream, to } if there(cluster, stream) => {
                 let ChangeInSync { partition, epoch, .. } = cluster.in_sync(&stream_name(stream), 0, &[]);
-                Command::MoveLeader(MoveLeader { partition, epoch, to: broker(&to.to_string()) })
+                Command::MoveLeader(MoveLeader { partition, epoch, to: broker(&to.to_string()), leaves: to % 2 == 0 })
             }
             Self::Elect(stream) if there(cluster, stream) => {
                 let partition = cluster.in_sync(&stream_name(stream), 0, &[]).partition;

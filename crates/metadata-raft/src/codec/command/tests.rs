@@ -38,8 +38,12 @@ fn golden_bytes_of_every_command() {
         b"\x08\x01\x52\x14\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x04\x18\x05\x22\x05\x0a\x01a\x10\x07",
     );
     check_golden(
-        Command::MoveLeader(MoveLeader { partition: partition.clone(), epoch, to: broker("a") }),
+        Command::MoveLeader(MoveLeader { partition: partition.clone(), epoch, to: broker("a"), leaves: false }),
         b"\x08\x01\x5a\x0e\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x05\x1a\x01a",
+    );
+    check_golden(
+        Command::MoveLeader(MoveLeader { partition: partition.clone(), epoch, to: broker("a"), leaves: true }),
+        b"\x08\x01\x5a\x10\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x05\x1a\x01a\x20\x01",
     );
     check_golden(
         Command::ElectUnclean(ElectUnclean { partition, to: Some(broker("a")) }),

@@ -139,3 +139,49 @@ fn a_damaged_follower_goes_gets_its_records_anew_and_comes_back() {
     assert_eq!(fixture.hear("b", damaged), [repair]);
     assert_eq!(asked(&fixture.position("b", 1, Some(30), 1, 1)), ["a/1 b/1"]);
 }
+
+fn say_full(fixture: &mut Fixture, from: &str, end: u64) -> Vec<Effect> {
+    let (incarnation, durable_end) = (BrokerIncarnation::new(1), Offset::new(end));
+    let tail = tail((end > 0).then_some(30), end);
+    fixture.hear(from, Body::Position { incarnation, tail, durable_end, intact: true, full: true })
+}
+
+#[test]
+fn a_follower_without_room_goes_at_once_gets_nothing_and_comes_back_when_it_has_some() {
+    let mut fixture = Fixture::pair();
+    fixture.store();
+    fixture.durable("a", 1);
+    let effects = say_full(&mut fixture, "b", 0);
+    assert_eq!(asked(&effects), ["a/1"]);
+    let is_push = |effect: &Effect| matches!(effect, Effect::Push { .. });
+    assert!(!effects.iter().any(is_push), "it could not store it");
+    assert_eq!(fixture.agree(&["a"]), [advance(1)]);
+    assert!(!fixture.store().iter().any(is_push));
+    let asks = fixture.tick(6);
+    assert_eq!(asks, [send("b", Body::Begin)], "in case it has said that it has room");
+    assert_eq!(asked(&say_full(&mut fixture, "b", 0)), [""; 0]);
+    let effects = fixture.position("b", 1, None, 0, 0);
+    assert!(effects.iter().any(is_push));
+    assert_eq!(asked(&effects), [""; 0], "it lacks what is committed");
+    assert_eq!(asked(&fixture.durable("b", 2)), ["a/1 b/1"]);
+}
+
+#[test]
+fn a_leader_names_as_successor_who_has_most_and_can_be_reached_read_and_written() {
+    let mut fixture = Fixture::with(&["a", "b", "c", "d"], None);
+    assert_eq!(fixture.leader.successor(), None);
+    for follower in ["b", "c", "d"] {
+        fixture.link(follower, true);
+        fixture.position(follower, 1, None, 0, 0);
+    }
+    assert_eq!(fixture.leader.successor(), Some(&broker("b")));
+    fixture.store();
+    fixture.durable("c", 1);
+    assert_eq!(fixture.leader.successor(), Some(&broker("c")));
+    say_full(&mut fixture, "c", 1);
+    assert_eq!(fixture.leader.successor(), Some(&broker("b")));
+    fixture.link("b", false);
+    assert_eq!(fixture.leader.successor(), Some(&broker("d")));
+    fixture.agree(&["a", "b", "c"]);
+    assert_eq!(fixture.leader.successor(), None);
+}

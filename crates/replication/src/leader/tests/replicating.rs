@@ -153,7 +153,10 @@ fn a_message_of_an_earlier_leadership_is_fenced_and_one_of_a_later_ignored() {
     assert_eq!(say(29, Body::Fenced), [], "fencing is not answered by fencing");
     assert_eq!(say(31, Body::Begin), []);
     let (incarnation, durable_end) = (BrokerIncarnation::new(1), Offset::ZERO);
-    assert_eq!(say(31, Body::Position { incarnation, tail: tail(None, 0), durable_end, intact: true }), []);
+    assert_eq!(
+        say(31, Body::Position { incarnation, tail: tail(None, 0), durable_end, intact: true, full: false }),
+        []
+    );
 }
 
 #[test]

@@ -127,6 +127,7 @@ fn explained_replica(replica: &ExplainedReplica) -> v1::ExplainedReplica {
         silent_ms: following.and_then(|follower| follower.silent_for).map(milliseconds),
         linked: following.map(|follower| follower.is_linked),
         damaged: following.is_some_and(|follower| follower.is_damaged),
+        full: following.is_some_and(|follower| follower.is_full),
     }
 }
 
@@ -190,6 +191,7 @@ mod tests {
             silent_for: None,
             is_linked: false,
             is_damaged: false,
+            is_full: true,
         };
         let replica = ExplainedReplica {
             id: BrokerId::new("b").unwrap(),

@@ -80,6 +80,19 @@ fn a_message_that_was_not_stored_says_why() {
     check(PublishError::ShuttingDown, Code::Unavailable, "server is shutting down");
 }
 
+/// The Rust client knows by the end of the text that the outcome is unknown; the API has no code for it.
+#[test]
+fn a_message_whose_outcome_is_unknown_is_said_to_be_perhaps_stored() {
+    let moved = "the partition's leadership moved before the message was acknowledged: it may have been stored";
+    let closed = "partition was closed before the message was acknowledged: it may have been stored";
+    for (error, text) in [(PublishError::LeadershipMoved, moved), (PublishError::Closed, closed)] {
+        check(&publish(&error), Code::Unavailable, text);
+        let told = publish_async(&error);
+        assert_eq!((told.code(), told.message.as_str()), (AsyncCode::Internal, text));
+        assert_eq!(nack(&error), None);
+    }
+}
+
 #[test]
 fn a_pipelining_publisher_is_told_in_its_own_codes() {
     let check = |error, code: AsyncCode, text: &str| {

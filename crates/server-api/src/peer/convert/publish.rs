@@ -140,6 +140,7 @@ fn refusal(error: PublishError) -> v1::PublishRefusal {
         }
         PublishError::Overloaded { waiting_bytes } => Reason::OverloadedBytes(waiting_bytes as u64),
         PublishError::NotLeader => Reason::NotLeader(NOTHING),
+        PublishError::LeadershipMoved => Reason::LeadershipMoved(NOTHING),
         PublishError::Closed => Reason::Closed(NOTHING),
         PublishError::ShuttingDown => Reason::ShuttingDown(NOTHING),
     };
@@ -173,6 +174,7 @@ fn error(reason: Reason) -> PublishError {
         }
         Reason::OverloadedBytes(bytes) => PublishError::Overloaded { waiting_bytes: size(bytes) },
         Reason::NotLeader(_) => PublishError::NotLeader,
+        Reason::LeadershipMoved(_) => PublishError::LeadershipMoved,
         Reason::Closed(_) => PublishError::Closed,
         Reason::ShuttingDown(_) => PublishError::ShuttingDown,
     }
@@ -251,6 +253,7 @@ mod tests {
             PublishError::TooFewInSync { in_sync_count: 1, minimum: 2 },
             PublishError::Overloaded { waiting_bytes: 1 },
             PublishError::NotLeader,
+            PublishError::LeadershipMoved,
             PublishError::Closed,
             PublishError::ShuttingDown,
         ];

@@ -12,11 +12,12 @@ pub(crate) fn wire_partition_message(sent: PartitionMessage) -> v1::ReplicationM
     let PartitionMessage { stream, partition, message: ReplicaMessage { leader_epoch, body } } = sent;
     let body = match body {
         Body::Begin => Wire::Begin(v1::Empty {}),
-        Body::Position { incarnation, tail, durable_end, intact } => Wire::Position(v1::ReplicationPosition {
+        Body::Position { incarnation, tail, durable_end, intact, full } => Wire::Position(v1::ReplicationPosition {
             incarnation: incarnation.get(),
             tail: Some(wire_tail(tail)),
             durable_end: durable_end.get(),
             intact,
+            full,
         }),
         Body::EpochEnd { asked, answer } => {
             Wire::EpochEnd(v1::ReplicationEpochEnd { asked: Some(wire_tail(asked)), answer: Some(wire_tail(answer)) })
@@ -58,6 +59,7 @@ pub(crate) fn partition_message(wire: v1::ReplicationMessage) -> Result<Partitio
             tail: tail(position.tail)?,
             durable_end: Offset::new(position.durable_end),
             intact: position.intact,
+            full: position.full,
         },
         Wire::EpochEnd(end) => Body::EpochEnd { asked: tail(end.asked)?, answer: tail(end.answer)? },
         Wire::Reset(reset) => Body::Reset { asked: tail(reset.asked)?, start: Offset::new(reset.start) },
@@ -113,8 +115,8 @@ mod tests {
         let batches = vec![Bytes::from_static(b"one"), Bytes::new(), Bytes::from_static(b"three")];
         let bodies = [
             Body::Begin,
-            Body::Position { incarnation, tail, durable_end: offset(4), intact: true },
-            Body::Position { incarnation, tail: empty, durable_end: offset(0), intact: false },
+            Body::Position { incarnation, tail, durable_end: offset(4), intact: true, full: false },
+            Body::Position { incarnation, tail: empty, durable_end: offset(0), intact: false, full: true },
             Body::EpochEnd { asked: tail, answer: empty },
             Body::Reset { asked: empty, start: offset(5) },
             Body::Append { previous: tail, high_watermark: offset(6), batches: batches.clone() },

@@ -68,8 +68,8 @@ impl Process {
                     let command = Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync });
                     self.want(command, Why::InSync(key, epoch));
                 }
-                Wish::MoveLeader { epoch, to } => {
-                    self.want(Command::MoveLeader(MoveLeader { partition, epoch, to }), Why::MoveLeader);
+                Wish::MoveLeader { epoch, to, leaves } => {
+                    self.want(Command::MoveLeader(MoveLeader { partition, epoch, to, leaves }), Why::MoveLeader);
                 }
             }
         }

@@ -11,6 +11,9 @@ use super::Process;
 use crate::simulation::cluster::replica::{Around, PeerEvent, Replica};
 use crate::simulation::cluster::words::{PartitionKey, Publish, Said};
 
+/// Free bytes from which on a disk that was full has room again: more than what metadata has reserved.
+const ROOM_BYTES_MIN: u64 = 1024 * 1024;
+
 /// Where all streams are.
 const STREAMS: &str = "streams";
 
@@ -137,6 +140,7 @@ impl Process {
             linked: &self.linked,
             lapsed: self.lapsed,
             wishes: &mut self.wishes,
+            has_room: self.beginning.power.volume.free_bytes().is_none_or(|free| free >= ROOM_BYTES_MIN),
         };
         act(&mut around)
     }

@@ -11,6 +11,13 @@ use liftbridge_types::{LeaderEpoch, Offset};
 use super::{Around, DAMAGE_RETRY, Failed, Part, PeerEvent, Replica, is_disk_full};
 use crate::simulation::cluster::words::Said;
 
+/// What became of a batch.
+enum Took {
+    Stored((LeaderEpoch, Offset)),
+    NoRoom,
+    Nothing,
+}
+
 impl Replica {
     pub(super) fn follow(&mut self, events: Vec<PeerEvent>, around: &mut Around<'_>) -> Result<(), Failed> {
         for event in events {
@@ -90,7 +97,7 @@ impl Replica {
             match effect {
                 FollowerEffect::Append => {
                     if let Some(Message { leader_epoch, body: Body::Append { batches, .. } }) = message {
-                        self.append_all(*leader_epoch, batches)?;
+                        self.append_all(*leader_epoch, batches, around)?;
                     }
                 }
                 FollowerEffect::Truncate { end } => {
@@ -114,38 +121,52 @@ impl Replica {
         Ok(())
     }
 
-    fn append_all(&mut self, leader_epoch: LeaderEpoch, batches: &[Bytes]) -> Result<(), Failed> {
+    fn append_all(&mut self, leader_epoch: LeaderEpoch, batches: &[Bytes], around: &Around<'_>) -> Result<(), Failed> {
         let mut appended = Vec::new();
+        let mut is_full = false;
         for batch in batches {
             match self.append_one(leader_epoch, batch)? {
-                Some(place) => appended.push(place),
-                None => break,
+                Took::Stored(place) => appended.push(place),
+                Took::Nothing => break,
+                Took::NoRoom => {
+                    is_full = true;
+                    break;
+                }
             }
         }
         let end = self.log.log_end();
         self.step_following(FollowerEvent::Appended { batches: &appended, end });
+        if is_full {
+            self.note_full(around);
+            let effects = self.step_following(FollowerEvent::Full);
+            self.say_all(effects, around);
+        } else if !appended.is_empty() {
+            self.full = false;
+        }
         Ok(())
     }
 
+    /// There is room again.
+    pub(super) fn tell_room(&mut self, around: &Around<'_>) {
+        let effects = self.step_following(FollowerEvent::Room);
+        self.say_all(effects, around);
+    }
+
     /// Appends one batch if it continues the log and there is room.
-    fn append_one(
-        &mut self,
-        leader_epoch: LeaderEpoch,
-        batch: &Bytes,
-    ) -> Result<Option<(LeaderEpoch, Offset)>, Failed> {
-        let Ok(header) = BatchHeader::peek(batch) else { return Ok(None) };
+    fn append_one(&mut self, leader_epoch: LeaderEpoch, batch: &Bytes) -> Result<Took, Failed> {
+        let Ok(header) = BatchHeader::peek(batch) else { return Ok(Took::Nothing) };
         if header.leader_epoch > leader_epoch {
-            return Ok(None);
+            return Ok(Took::Nothing);
         }
         // What the batch claims about the log before it has to be true of this one, too.
         if header.stable_end.is_some_and(|stable| stable > self.log.durable_end()) {
             self.make_durable()?;
         }
         match self.log.append_batches(batch) {
-            Ok(_) => Ok(Some((header.leader_epoch, header.base_offset))),
-            Err(error) if is_disk_full(&error) => Ok(None),
+            Ok(_) => Ok(Took::Stored((header.leader_epoch, header.base_offset))),
+            Err(error) if is_disk_full(&error) => Ok(Took::NoRoom),
             Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => Err(error.to_string()),
-            Err(_) => Ok(None),
+            Err(_) => Ok(Took::Nothing),
         }
     }
 

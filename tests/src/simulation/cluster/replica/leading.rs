@@ -7,7 +7,7 @@ use liftbridge_commitlog::Batch;
 use liftbridge_replication::{Body, Effect, Event, Message, Proposal, ProposalId};
 use liftbridge_types::{BrokerId, Offset};
 
-use super::{Around, Part, PeerEvent, Replica, Wish, is_disk_full};
+use super::{Around, Part, PeerEvent, ROOM_RETRY, Replica, Wish, is_disk_full};
 use crate::simulation::cluster::words::{Publish, Said};
 
 /// Bytes read for one message to a follower.
@@ -46,14 +46,28 @@ impl Replica {
         self.builder.clear();
         match outcome {
             Ok(appended) => {
+                self.full = false;
                 self.step_alone(Event::Appended { offsets: appended.offsets, time: appended.time }, around);
                 Ok(())
             }
             Err(error) if is_disk_full(&error) => {
+                self.note_full(around);
+                self.make_way(around);
                 self.step_alone(Event::AppendFailed, around);
                 Ok(())
             }
             Err(error) => Err(error.to_string()),
+        }
+    }
+
+    /// Another one is to lead, where one can.
+    fn make_way(&mut self, around: &mut Around<'_>) {
+        let Part::Leading(leader) = &self.part else { return };
+        let Some(to) = leader.successor().cloned() else { return };
+        if self.made_way_at.is_none_or(|at| around.elapsed >= at + ROOM_RETRY) {
+            self.made_way_at = Some(around.elapsed);
+            let wish = Wish::MoveLeader { epoch: self.assignment.epoch, to, leaves: true };
+            around.wishes.push((self.name.clone(), wish));
         }
     }
 
@@ -126,7 +140,7 @@ impl Replica {
     /// What is damaged can only be got from another replica, and only by a follower.
     pub(super) fn step_aside_if_damaged(&self, around: &mut Around<'_>) {
         if self.damaged.first().is_some_and(|damaged| damaged.start < self.high_watermark()) {
-            self.want_another_leader(around);
+            self.want_another_leader(false, around);
         }
     }
 

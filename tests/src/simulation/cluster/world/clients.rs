@@ -28,7 +28,7 @@ impl World {
         Ok(told)
     }
 
-    fn new_message(&mut self, number: u64, key: PartitionKey) -> Publish {
+    pub(super) fn new_message(&mut self, number: u64, key: PartitionKey) -> Publish {
         self.published += 1;
         let mut value = self.published.to_be_bytes().to_vec();
         value.resize(8 + self.dice.index(VALUE_BYTES_MAX), b'.');
@@ -110,7 +110,7 @@ impl World {
         let (name, epoch) = (stream.name.clone(), partition.epoch);
         let partition = PartitionName { stream: name, stream_id: key.stream, partition: key.partition };
         let told = format!("{key} from server {number} to {to}: ");
-        Ok(told + &self.ask(Command::MoveLeader(MoveLeader { partition, epoch, to }), None)?)
+        Ok(told + &self.ask(Command::MoveLeader(MoveLeader { partition, epoch, to, leaves: false }), None)?)
     }
 
     /// Somebody asks any server for a change.

@@ -30,6 +30,15 @@ impl World {
             server.paused = false;
             server.mend_volume();
         }
+        self.become_well()?;
+        if self.try_full_disk()? {
+            self.become_well()?;
+        }
+        self.check_end()
+    }
+
+    /// Publishers go on for a while, and then everything comes to rest.
+    fn become_well(&mut self) -> Result<(), String> {
         let (publishing_end, end) = (self.now + PUBLISHING, self.now + HEALING_MAX);
         loop {
             let pause = Duration::from_micros(2000 + self.dice.below(12_000));
@@ -46,7 +55,7 @@ impl World {
                 _ => continue,
             };
             match amiss {
-                None => return self.check_end(),
+                None => return Ok(()),
                 Some(amiss) if self.now > end => return Err(format!("never well again: {amiss}")),
                 Some(_) => {}
             }

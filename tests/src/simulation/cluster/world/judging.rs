@@ -21,6 +21,7 @@ impl World {
                 let stored = stored.as_ref().and_then(|found| found.seen.first()).map(|seen| &seen.value[..]);
                 self.rules.offsets.on_ack(partition, offset, &publish.value, stored)?;
                 if publish.ack_policy == AckPolicy::All {
+                    self.acked_at.insert(partition, self.now);
                     self.rules.acked.on_ack(partition, leadership.epoch, offset, &publish.value)?;
                 }
                 Ok(())

@@ -74,6 +74,7 @@ impl RaftNode {
             self.introduced.insert(message.from, from.clone());
         }
         self.contacts.insert(message.from, self.now);
+        self.maybe_finish_snapshot(&message);
         match self.raw.step(message) {
             // Whom it is from has left, or is not known yet.
             Err(raft::Error::StepPeerNotFound) => {}
@@ -148,6 +149,20 @@ impl RaftNode {
                 tracing::error!(%from, %error, "the metadata that was sent cannot be read");
                 false
             }
+        }
+    }
+
+    /// Who has committed what its state was sent for has it, though the word of that got lost. Raft itself would wait for that
+    /// word, and send nothing meanwhile.
+    fn maybe_finish_snapshot(&mut self, message: &Message) {
+        let is_awaited = self.raw.raft.prs().get(message.from).is_some_and(|progress| {
+            progress.state == ProgressState::Snapshot && message.commit >= progress.pending_snapshot
+        });
+        if is_awaited
+            && message.get_msg_type() == MessageType::MsgHeartbeatResponse
+            && self.raw.raft.state == StateRole::Leader
+        {
+            self.raw.report_snapshot(message.from, SnapshotStatus::Finish);
         }
     }
 

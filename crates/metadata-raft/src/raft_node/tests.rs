@@ -108,9 +108,9 @@ fn a_controller_without_a_majority_promises_nothing_and_agrees_on_nothing() {
     world.check_settled();
 }
 
-#[test]
-fn a_server_that_lags_behind_the_log_is_sent_the_whole_state() {
-    let mut world = World::of(6, 3);
+/// Three servers, of which one is down that lacks more than the others' logs still have: the world, the controller and it.
+fn lagging(seed: u64) -> (World, u64, u64) {
+    let mut world = World::of(seed, 3);
     world.snapshot_threshold = 8;
     for number in 1..=3 {
         // Everybody takes snapshots this often from now on.
@@ -125,16 +125,40 @@ fn a_server_that_lags_behind_the_log_is_sent_the_whole_state() {
         world.propose(new_stream(number));
         world.run_for(Duration::from_millis(50));
     }
+    (world, controller, other)
+}
+
+fn was_sent(world: &World, server: u64) -> bool {
+    world.trace.iter().any(|line| line.contains(&format!("{server} was sent")))
+}
+
+#[test]
+fn a_server_that_lags_behind_the_log_is_sent_the_whole_state() {
+    let (mut world, _, other) = lagging(6);
     world.start(other);
     world.run_until("it is back", |world| world.is_settled(3));
     world.run_for(seconds(2));
-    assert!(world.trace.iter().any(|line| line.contains(&format!("{other} was sent"))), "{:?}", world.trace);
+    assert!(was_sent(&world, other), "{:?}", world.trace);
     assert_eq!(world.state_of(other), world.state_of(world.controller().unwrap()));
     // What it was sent is there after a crash, too.
     world.crash(other);
     world.start(other);
     world.run_until("it is back", |world| world.is_settled(3));
     world.check_settled();
+}
+
+#[test]
+fn a_server_that_was_sent_the_whole_state_gets_what_follows_though_its_word_got_lost() {
+    let (mut world, controller, other) = lagging(6);
+    world.start(other);
+    world.run_until("it has the state", |world| was_sent(world, other));
+    world.cut.insert((other, controller));
+    world.run_for(Duration::from_millis(500));
+    world.cut.clear();
+    world.propose(new_stream(60));
+    world.run_for(seconds(2));
+    assert_eq!(world.controller(), Some(controller));
+    assert_eq!(world.state_of(other), world.state_of(controller));
 }
 
 #[test]

@@ -40,12 +40,8 @@ impl World {
             let is_late = self.now > began + ACKED_AGAIN_MAX;
             let waits = |key: &&PartitionKey| self.acked_at.get(key).is_none_or(|at| *at < self.now - ACKED_AGAIN_MAX);
             if is_late && let Some(key) = keys.iter().find(waits) {
-                let state = self.furthest_state();
-                let agreed = state.as_ref().and_then(|state| {
-                    let stream = state.streams().iter().find(|stream| stream.id == key.stream)?;
-                    stream.partition(key.partition).cloned()
-                });
-                return Err(format!("the disk of server {number} is full, and {key} takes nothing: {agreed:?}"));
+                let shown = self.shown(*key);
+                return Err(format!("the disk of server {number} is full, and {key} takes nothing: {shown}"));
             }
         }
         self.trace.tell(format!("{:?} the disk of server {number} has room again", self.now));
@@ -64,6 +60,15 @@ impl World {
         }
         keys.retain(|key| !self.excused.contains(key));
         keys
+    }
+
+    /// How a partition stands on every server.
+    fn shown(&self, key: PartitionKey) -> String {
+        let replica = |server: &Server| Some(server.process.as_ref()?.replicas().get(&key)?.shown());
+        let standing =
+            |server: &Server| server.process.as_ref().map(crate::simulation::cluster::process::Process::shown);
+        let shown = self.servers.values().map(|server| (server.number, standing(server), replica(server)));
+        format!("{:#?}", shown.collect::<Vec<_>>())
     }
 
     fn publish_to(&mut self, key: PartitionKey) -> Result<(), String> {

@@ -178,7 +178,7 @@ fn open_metadata(
     };
     let (metadata, recovery) =
         Metadata::open(volume, &options, ports).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
-    check_identity(&metadata, &identity.id, recovery.raft_id)?;
+    check_identity(&metadata, identity, recovery.raft_id)?;
     if let Err(error) = directories::remove_leftovers(volume) {
         tracing::warn!(%error, "what interrupted deletions left was not removed; the next start tries again");
     }
@@ -190,8 +190,18 @@ fn open_metadata(
 }
 
 /// A server under another id than its data was written under would find none of its partitions.
-fn check_identity(metadata: &Metadata, id: &BrokerId, raft_id: RaftId) -> Result<(), StartError> {
-    let state = metadata.state();
+fn check_identity(metadata: &Metadata, identity: &Identity, raft_id: RaftId) -> Result<(), StartError> {
+    let (state, id) = (metadata.state(), &identity.id);
+    if let Some((known, node)) = state.nodes().of_broker(id)
+        && known != raft_id
+        && node.directory == identity.directory
+    {
+        let reason = format!(
+            "the metadata knows this directory as member {known}, and `raft/member` does not: restore that file from a \
+             backup, or run `liftbridge-admin cluster remove {id}` and let the server join again with an empty data directory"
+        );
+        return Err(StartError::Storage { reason });
+    }
     let known: Vec<&str> = match state.nodes().get(raft_id) {
         Some(node) => vec![node.broker.as_str()],
         // One that was sent nothing yet, or was removed, or whose metadata knows of no others.

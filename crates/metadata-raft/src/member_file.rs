@@ -86,7 +86,8 @@ pub fn note_joined(volume: &dyn Volume, raft_id: RaftId, cluster_id: &str) -> Re
 /// What the directory was told; `None` in the founder's.
 pub(crate) fn load(storage: &dyn Storage) -> Result<Option<JoinedMember>, OpenMetadataError> {
     match read_framed(storage, MAGIC, FILE) {
-        Ok(body) => Ok(Some(decode_member(&body)?)),
+        Ok(body) => decode_member(&body).map(Some).map_err(|_| OpenMetadataError::Member),
+        Err(FramedReadError::Damaged { .. }) => Err(OpenMetadataError::Member),
         Err(FramedReadError::Storage(error)) if error.source.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error.into()),
     }
@@ -113,13 +114,12 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_never_taken_for_none() {
+    fn a_damaged_file_is_never_taken_for_none_and_the_way_out_is_told() {
         let volume = FaultyVolume::new(2);
         note_joined(&volume, raft_id(3), "c1").unwrap();
         volume.flip_bit("raft/member", 25, 1).unwrap();
-        assert!(matches!(
-            metadata_presence(&volume),
-            Err(OpenMetadataError::Snapshot(FramedReadError::Damaged { .. }))
-        ));
+        let damaged = metadata_presence(&volume).unwrap_err();
+        assert!(matches!(damaged, OpenMetadataError::Member));
+        assert!(damaged.to_string().contains("liftbridge-admin cluster remove"), "{damaged}");
     }
 }

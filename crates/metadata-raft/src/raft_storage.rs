@@ -62,6 +62,12 @@ pub enum OpenMetadataError {
     /// A snapshot or an entry with a good checksum makes no sense here.
     #[error(transparent)]
     Decode(#[from] DecodeError),
+    /// What the cluster told this server when it let it in cannot be read.
+    #[error(
+        "`raft/member`, which says as which member of its cluster this server takes part, is damaged; restore it from a \
+         backup, or {REJOIN}"
+    )]
+    Member,
     /// There is nothing, though there should be.
     #[error(
         "the directory `raft` is missing or empty though there is data; restore it from a backup, or move the data away"

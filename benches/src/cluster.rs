@@ -3,11 +3,14 @@
 //! All servers share this machine and its one disk, so the ratio is of what a message costs in all, not of what three
 //! machines would give.
 
+mod catch_up;
+mod failover;
+
 use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use liftbridge_client::{Client, NewStream, ReplicationFactor};
+use liftbridge_client::{Client, ClusterMetadata, NewStream, ReplicationFactor};
 use tokio::runtime::Runtime;
 
 use crate::figures::medians;
@@ -19,7 +22,7 @@ use crate::{Failure, Scale, directory};
 /// Publishers that each wait for `ALL`, each with a connection of its own.
 const PUBLISHERS: usize = 256;
 /// The longest that is waited for all replicas to be in sync.
-const IN_SYNC_TIME_MAX: Duration = Duration::from_secs(30);
+const IN_SYNC_TIME_MAX: Duration = Duration::from_secs(120);
 /// A stream that nobody uses.
 const IDLE_STREAM: &str = "idle";
 const IDLE_PARTITIONS: u32 = 1000;
@@ -45,7 +48,8 @@ pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
     let Some(client) = of_cluster.first() else { return Err("there are no publishers".into()) };
     runtime.block_on(create(client, IDLE_STREAM, IDLE_PARTITIONS, 3))?;
     let idle = busy_while_idle(&cluster, scale.idle_time)?;
-    Ok(vec![
+    drop((of_cluster, of_single, cluster, single));
+    let mut rows = vec![
         Row::new("cluster: 256 wait for ALL on three, 1 KiB", rate, Unit::MessagesPerSecond)
             .beside(single_rate)
             .bound(Bound::AtLeast(0.25)),
@@ -54,7 +58,17 @@ pub fn measure(scale: &Scale) -> Result<Vec<Row>, Failure> {
             .bound(Bound::AtMost(4.0)),
         Row::new("cluster: 1000 idle partitions on three, processor in 10s", idle, Unit::Milliseconds)
             .bound(Bound::AtMost(100.0)),
-    ])
+    ];
+    rows.push(catch_up::measure(scale)?);
+    rows.extend(failover::measure(scale)?);
+    Ok(rows)
+}
+
+/// The server with this id, among these; by its port, which nobody else has.
+fn number_of(id: &str, metadata: &ClusterMetadata, servers: &[ServerProcess]) -> Result<usize, Failure> {
+    let port = metadata.brokers.iter().find(|broker| broker.id == id).map(|broker| broker.port);
+    let number = servers.iter().position(|server| Some(server.address().port()) == port);
+    Ok(number.ok_or_else(|| format!("no server is `{id}`"))?)
 }
 
 /// What the busiest of the servers takes of the processors in ten seconds, while nobody uses them.
@@ -91,6 +105,11 @@ async fn create(client: &Client, name: &str, partitions: u32, replicas: u32) -> 
     let stream = NewStream::new(name).partitions(partitions);
     client.create_stream(stream.replication_factor(ReplicationFactor::Count(replicas))).await?;
     let wanted = usize::try_from(replicas)?;
+    in_sync(client, name, wanted).await
+}
+
+/// Waits until every partition of a stream has so many replicas in sync.
+async fn in_sync(client: &Client, name: &str, wanted: usize) -> Result<(), Failure> {
     let in_sync = async {
         let mut looks = tokio::time::interval(Duration::from_millis(20));
         loop {

@@ -7,6 +7,7 @@
 mod cluster;
 mod directory;
 mod figures;
+pub mod file_receiver;
 mod grpc;
 mod idle;
 mod log;

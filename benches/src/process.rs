@@ -36,6 +36,20 @@ impl ServerProcess {
         Self::start(command)
     }
 
+    /// Starts a member again on its data, where the others look for it.
+    pub(crate) fn member_again(data: &Path, peer_address: SocketAddr) -> Result<Self, Failure> {
+        let mut command = liftbridged(data)?;
+        command.arg("--cluster-listen").arg(peer_address.to_string());
+        Self::start(command)
+    }
+
+    /// Starts the receiver of a bare copy.
+    pub(crate) fn file_receiver(file: &Path) -> Result<Self, Failure> {
+        let mut command = Command::new(directory::binaries()?.join("file-receiver"));
+        command.arg(file);
+        Self::start(command)
+    }
+
     /// Starts the server that does nothing.
     pub(crate) fn noop() -> Result<Self, Failure> {
         Self::start(Command::new(directory::binaries()?.join("noop-server")))

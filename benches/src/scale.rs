@@ -9,6 +9,10 @@ pub struct Scale {
     pub rounds: usize,
     /// Bytes of batches that are appended in a round, and of the log that is read. They fit the page cache.
     pub log_bytes: u64,
+    /// Bytes of messages that a follower has to catch up with.
+    pub catch_up_bytes: u64,
+    /// Partitions each of three servers leads when one of them is killed.
+    pub led_partitions: u32,
     /// How long synced publishes go on in a round.
     pub publish_time: Duration,
     /// Messages of each connection in a round.
@@ -25,6 +29,8 @@ impl Scale {
         Self {
             rounds: 7,
             log_bytes: 128 * 1024 * 1024,
+            catch_up_bytes: 1024 * 1024 * 1024,
+            led_partitions: 1_000,
             publish_time: Duration::from_secs(2),
             grpc_messages: 200_000,
             idle_streams: 10_000,
@@ -37,6 +43,8 @@ impl Scale {
         Self {
             rounds: 3,
             log_bytes: 16 * 1024 * 1024,
+            catch_up_bytes: 64 * 1024 * 1024,
+            led_partitions: 50,
             publish_time: Duration::from_millis(300),
             grpc_messages: 20_000,
             idle_streams: 500,

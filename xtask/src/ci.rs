@@ -55,13 +55,15 @@ fn run_cargo(arguments: &[&str]) -> Result<(), Failure> {
 }
 
 fn short_cluster_test() -> Result<(), Failure> {
-    let scenario = "all".to_owned();
-    cluster_test::run(&cluster_test::ClusterTestArguments {
-        seed: None,
-        seconds: CLUSTER_SECONDS,
-        nodes: 3,
-        scenario,
-        release: false,
+    ["all", "weather"].into_iter().try_for_each(|scenario| {
+        cluster_test::run(&cluster_test::ClusterTestArguments {
+            seed: None,
+            seconds: CLUSTER_SECONDS,
+            nodes: 3,
+            scenario: scenario.to_owned(),
+            data: None,
+            release: false,
+        })
     })
 }
 

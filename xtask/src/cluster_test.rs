@@ -13,15 +13,18 @@ pub(crate) struct ClusterTestArguments {
     /// Decides what happens when; a fresh one when left out.
     #[arg(long)]
     pub(crate) seed: Option<u64>,
-    /// How long there is load, in seconds.
+    /// How long there is load, in seconds. The weather takes as long as it has readings.
     #[arg(long, default_value_t = 120)]
     pub(crate) seconds: u64,
     /// How many servers: 3 or 5.
     #[arg(long, default_value_t = 3)]
     pub(crate) nodes: u64,
-    /// One fault by its name, or `all`. An unknown name prints them.
+    /// One fault by its name, `all`, or `weather`. An unknown name prints them.
     #[arg(long, default_value = "all")]
     pub(crate) scenario: String,
+    /// A file with the readings of the weather, plain or `.gz`; the project's sample when left out.
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
     /// Builds in release mode.
     #[arg(long)]
     pub(crate) release: bool,
@@ -43,5 +46,11 @@ pub(crate) fn run(arguments: &ClusterTestArguments) -> Result<(), Failure> {
         test.args(["--seed", &seed.to_string()]);
     }
     test.args(["--seconds", &arguments.seconds.to_string(), "--nodes", &arguments.nodes.to_string()]);
-    run_command(test.args(["--scenario", &arguments.scenario]))
+    test.args(["--scenario", &arguments.scenario]);
+    if let Some(data) = &arguments.data {
+        // The test runs in the project's folder, wherever this was called.
+        let data = data.canonicalize().map_err(|error| Failure(format!("{}: {error}", data.display())))?;
+        test.arg("--data").arg(data);
+    }
+    run_command(&mut test)
 }

@@ -17,8 +17,8 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let Some(plan) = plan(&arguments) else {
         let names: Vec<&str> = Fault::ALL.into_iter().map(Fault::name).collect();
-        eprintln!("usage: cluster_test [--seed N] [--seconds S] [--nodes 3|5] [--scenario NAME|all]");
-        eprintln!("scenarios: {}", names.join(", "));
+        eprintln!("usage: cluster_test [--seed N] [--seconds S] [--nodes 3|5] [--scenario NAME|all] [--data FILE]");
+        eprintln!("scenarios: {}, weather", names.join(", "));
         return ExitCode::from(2);
     };
     println!("{}", plan.command());
@@ -54,6 +54,7 @@ async fn in_folder(plan: &Plan) -> Result<Report, Failure> {
 /// What the arguments ask for; `None` when they make no sense.
 fn plan(arguments: &[String]) -> Option<Plan> {
     let (mut seed, mut seconds, mut nodes, mut scenario) = (fresh_seed(), SECONDS, 3, Scenario::All);
+    let mut data = None;
     for pair in arguments.chunks(2) {
         let [name, value] = pair else { return None };
         match name.as_str() {
@@ -61,8 +62,11 @@ fn plan(arguments: &[String]) -> Option<Plan> {
             "--seconds" => seconds = value.parse().ok()?,
             "--nodes" => nodes = value.parse().ok().filter(|nodes| [3, 5].contains(nodes))?,
             "--scenario" => scenario = Scenario::of(value)?,
+            "--data" => data = Some(value.into()),
             _ => return None,
         }
     }
-    Some(Plan { seed, load: Duration::from_secs(seconds), nodes, scenario })
+    // Only the weather has data.
+    let is_sensible = data.is_none() || scenario == Scenario::Weather;
+    is_sensible.then(|| Plan { seed, load: Duration::from_secs(seconds), nodes, scenario, data })
 }

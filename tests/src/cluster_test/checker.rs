@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::ledger::Acked;
 use super::message_id::MessageId;
+use super::raw_copy::RawCopy;
 use super::read_back::Record;
 use super::workload::GO_PUBLISHER;
 
@@ -59,6 +60,10 @@ pub(super) struct Judgement {
     pub(super) reordered: Findings,
     /// What a consumer was shown and is not there any more, or was not shown in order.
     pub(super) forgotten: Findings,
+    /// Messages that were published until they were acknowledged and are not there, or behind a later one.
+    pub(super) incomplete: Findings,
+    /// Batches below the high watermark that are not the same bytes on every disk.
+    pub(super) unlike: Findings,
     /// Acknowledged messages.
     pub(super) acked: u64,
     /// Messages stored, in the longest copy of each partition.
@@ -71,11 +76,14 @@ pub(super) struct Judgement {
     pub(super) copies: u64,
     /// Messages that consumers were shown.
     pub(super) seen: u64,
+    /// Bytes below the high watermark that are on every disk, and the batches they are.
+    pub(super) alike_bytes: u64,
+    pub(super) alike_batches: u64,
 }
 
 impl Judgement {
     /// The rules and what broke them.
-    pub(super) fn rules(&self) -> [(&'static str, &Findings); 6] {
+    pub(super) fn rules(&self) -> [(&'static str, &Findings); 8] {
         [
             ("lost", &self.lost),
             ("changed", &self.changed),
@@ -83,6 +91,8 @@ impl Judgement {
             ("duplicated", &self.duplicated),
             ("reordered", &self.reordered),
             ("forgotten", &self.forgotten),
+            ("incomplete", &self.incomplete),
+            ("unlike", &self.unlike),
         ]
     }
 
@@ -109,6 +119,53 @@ impl Judgement {
         self.weigh_copies_of_messages(*partition, acked, longest);
         self.weigh_order(*partition, acked);
         self.weigh_seen(*partition, seen, longest);
+    }
+
+    /// Everything of publishers that repeat until they hear of an ack is in every copy, and what is there for the first time
+    /// is in the order it was sent in. `promised` says how many messages each of them had.
+    pub(super) fn weigh_promised(&mut self, partition: usize, promised: &[(u16, u32)], copies: &[Copy]) {
+        for Copy { node, records } in copies {
+            let mut next: BTreeMap<u16, u32> = promised.iter().map(|(publisher, _)| (*publisher, 0)).collect();
+            for id in records.iter().filter_map(|record| record.id) {
+                let Some(next) = next.get_mut(&id.publisher) else { continue };
+                if id.sequence > *next {
+                    self.incomplete.add(|| format!("{id} of partition {partition} is before {next} on {node}"));
+                }
+                *next = (*next).max(id.sequence + 1);
+            }
+            for (publisher, count) in promised {
+                let there = next.get(publisher).copied().unwrap_or(0);
+                if there != *count {
+                    let whose = format!("partition {partition} has {there} of {count} messages of {publisher}");
+                    self.incomplete.add(|| format!("{whose} on {node}"));
+                }
+            }
+        }
+    }
+
+    /// What lies on the disks below the high watermark is the same, byte for byte.
+    pub(super) fn weigh_raw(&mut self, partition: usize, copies: &[RawCopy]) {
+        let Some((first, others)) = copies.split_first() else { return };
+        for copy in copies {
+            for damaged in &copy.damaged {
+                self.unlike.add(|| format!("{damaged} of partition {partition} on {}", copy.node));
+            }
+        }
+        for other in others {
+            let (a, b) = (&first.node, &other.node);
+            for (number, (one, another)) in first.batches.iter().zip(&other.batches).enumerate() {
+                if one != another {
+                    self.unlike
+                        .add(|| format!("batch {number} of partition {partition} is not the same on {a} and {b}"));
+                }
+            }
+            let (one, another) = (first.batches.len(), other.batches.len());
+            if one != another {
+                self.unlike.add(|| format!("partition {partition} has {one} batches on {a}, {another} on {b}"));
+            }
+        }
+        self.alike_batches += first.batches.len() as u64;
+        self.alike_bytes += first.batches.iter().map(|batch| batch.len() as u64).sum::<u64>();
     }
 
     /// Every acknowledged message is where its ack said, in every copy.

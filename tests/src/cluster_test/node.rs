@@ -48,6 +48,11 @@ impl Node {
         Self { id, address, options, data, log, namespace, server: None, is_frozen: false }
     }
 
+    /// Where it keeps its data.
+    pub(super) fn data(&self) -> &Path {
+        &self.data
+    }
+
     /// Whether it can answer.
     pub(super) fn is_up(&self) -> bool {
         self.server.is_some() && !self.is_frozen

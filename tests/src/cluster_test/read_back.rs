@@ -35,6 +35,7 @@ pub(super) struct Record {
 impl Record {
     fn new<'a>(
         offset: u64,
+        id: Option<MessageId>,
         time: i64,
         key: &[u8],
         value: &[u8],
@@ -43,7 +44,7 @@ impl Record {
         let mut hasher = DefaultHasher::new();
         let headers: BTreeMap<&String, &Bytes> = headers.collect();
         (offset, time, key, value, headers).hash(&mut hasher);
-        Self { offset, id: MessageId::of(key, value), digest: hasher.finish() }
+        Self { offset, id, digest: hasher.finish() }
     }
 }
 
@@ -51,30 +52,44 @@ impl From<&ReceivedMessage> for Record {
     fn from(message: &ReceivedMessage) -> Self {
         let key = message.key.as_deref().unwrap_or_default();
         let time = message.time.as_nanos();
-        Self::new(message.offset.get(), time, key, &message.value, message.headers.iter())
+        let id = MessageId::of(key, &message.value);
+        Self::new(message.offset.get(), id, time, key, &message.value, message.headers.iter())
     }
 }
 
-impl From<&wire::Message> for Record {
-    fn from(message: &wire::Message) -> Self {
+impl Record {
+    /// A message as the API sends it, which is that of `id`.
+    fn of_wire(message: &wire::Message, id: Option<MessageId>) -> Self {
         // A negative offset would be the server's fault and is found as one: nothing was acknowledged there.
         let offset = u64::try_from(message.offset).unwrap_or(u64::MAX);
-        Self::new(offset, message.timestamp, &message.key, &message.value, message.headers.iter())
+        Self::new(offset, id, message.timestamp, &message.key, &message.value, message.headers.iter())
     }
 }
 
+/// Whose a message is, as far as can be told from the message.
+pub(super) type Identify<'a> = dyn Fn(&wire::Message) -> Option<MessageId> + Sync + 'a;
+
 /// Everything committed in the copy of a partition that the server at `address` keeps.
-pub(super) async fn read_back(address: SocketAddr, stream: &str, partition: usize) -> Result<Vec<Record>, Failure> {
+pub(super) async fn read_back(
+    address: SocketAddr,
+    stream: &str,
+    partition: usize,
+    identify: &Identify<'_>,
+) -> Result<Vec<Record>, Failure> {
     let number = i32::try_from(partition).expect("there are few partitions");
     let request = wire::SubscribeRequest { read_isr_replica: true, ..subscribe(stream, number) };
-    match read(address, request).await {
+    match read(address, request, identify).await {
         Ok(records) => Ok(records),
         Err(status) if status.message() == EMPTY => Ok(Vec::new()),
         Err(status) => Err(Failure::new(format!("partition {partition} cannot be read from {address}"), status)),
     }
 }
 
-async fn read(address: SocketAddr, request: wire::SubscribeRequest) -> Result<Vec<Record>, Status> {
+async fn read(
+    address: SocketAddr,
+    request: wire::SubscribeRequest,
+    identify: &Identify<'_>,
+) -> Result<Vec<Record>, Status> {
     let in_time = || Status::deadline_exceeded("nothing came in time");
     let mut client = client(address);
     let answer = tokio::time::timeout(MESSAGE_MAX, client.subscribe(request)).await.map_err(|_| in_time())?;
@@ -85,7 +100,7 @@ async fn read(address: SocketAddr, request: wire::SubscribeRequest) -> Result<Ve
         match tokio::time::timeout(MESSAGE_MAX, messages.message()).await.map_err(|_| in_time())? {
             // The first is empty: the sign that the subscription stands.
             Ok(Some(_)) if is_first => is_first = false,
-            Ok(Some(message)) => records.push(Record::from(&message)),
+            Ok(Some(message)) => records.push(Record::of_wire(&message, identify(&message))),
             Ok(None) => return Ok(records),
             Err(end) if end.code() == Code::ResourceExhausted && end.message() == REACHED => return Ok(records),
             Err(end) => return Err(end),

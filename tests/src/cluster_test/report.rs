@@ -33,12 +33,13 @@ impl Report {
 
     /// One line for programs.
     pub fn json(&self) -> String {
-        let Judgement { acked, stored, unacked, repeated, copies, seen, .. } = self.judgement;
+        let Judgement { acked, stored, unacked, repeated, copies, seen, alike_bytes, .. } = self.judgement;
         let failovers: Vec<_> = self.outages.iter().map(|outage| self.outage_json(outage)).collect();
         let mut line = json!({
             "good": self.is_good(), "seed": self.plan.seed, "scenario": self.plan.scenario.name(),
             "nodes": self.plan.nodes, "seconds": self.load.as_secs_f64(),
             "acked": acked, "stored": stored, "unacked": unacked, "repeated": repeated, "copies": copies, "seen": seen,
+            "alike_bytes": alike_bytes,
             "silence_ms": millis(self.told.silence_of_all(Duration::ZERO, self.load)),
             "partition_silence_ms": millis(self.partition_silence()),
             "outages": failovers, "failed": self.told.failed, "left_out": self.left_out, "not_whole": self.not_whole,
@@ -83,10 +84,12 @@ impl fmt::Display for Report {
             let (fault, on) = (outage.fault.name(), outage.victims.join(" "));
             writeln!(f, "{fault:<18} {on:>24} {after:>8.1} {led:>5} {failover:>10} {whole:>10}")?;
         }
-        let Judgement { acked, stored, unacked, repeated, copies, seen, .. } = self.judgement;
+        let Judgement { acked, stored, unacked, repeated, copies, seen, alike_bytes, alike_batches, .. } =
+            self.judgement;
         writeln!(f, "\nacked under ALL    {acked:>9}, of {stored} stored, in {:.0} s", self.load.as_secs_f64())?;
         writeln!(f, "without an ack     {unacked:>9}, of them {repeated} repeated by their publishers")?;
         writeln!(f, "copies read back   {copies:>9}, consumers were shown {seen} messages")?;
+        writeln!(f, "compared on disks  {alike_bytes:>9} bytes of each copy, in {alike_batches} batches")?;
         let silence = shown(self.told.silence_of_all(Duration::ZERO, self.load));
         writeln!(f, "no ack at all for  {silence:>9}, of one partition for {}", shown(self.partition_silence()))?;
         for (reason, count) in &self.told.failed {

@@ -4,25 +4,25 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use liftbridge_client::{Client, NewStream, ReplicationFactor};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::checker::{Copy, Evidence, Judgement};
 use super::disk::SmallDisk;
 use super::fault::Fault;
 use super::hurt::{Outage, WHOLE_MAX, carry_out};
+use super::judge::judge;
 use super::ledger::Ledger;
+use super::message_id::MessageId;
 use super::network::Network;
 use super::nodes::{Means, Nodes};
-use super::plan::Plan;
-use super::read_back::{Record, read_back};
+use super::plan::{Plan, Scenario};
 use super::readers::Readers;
 use super::report::Report;
 use super::schedule::Schedule;
 use super::workload::Load;
-use super::{Failure, go_client};
+use super::{Failure, go_client, weather};
+use crate::api::wire;
 
 const STREAM: &str = "cluster-test";
 const PARTITIONS: u32 = 6;
@@ -38,10 +38,17 @@ const LAST_PAUSE: Duration = Duration::from_secs(3);
 /// # Errors
 /// When a server does not start or stop, or does not give back what it keeps.
 pub async fn run(plan: &Plan, folder: &Path) -> Result<Report, Failure> {
+    match plan.scenario {
+        Scenario::Weather => weather::run(plan, folder).await,
+        Scenario::All | Scenario::Only(_) => run_faults(plan, folder).await,
+    }
+}
+
+async fn run_faults(plan: &Plan, folder: &Path) -> Result<Report, Failure> {
     let (faults, means, mut left_out) = allowed(plan, folder);
     let program = go_client::build(folder).await?;
     let mut nodes = Nodes::start(plan.nodes, folder, means, STREAM).await?;
-    let client = create_stream(&nodes).await?;
+    let client = create_stream(&nodes, STREAM, PARTITIONS).await?;
     nodes.whole(WHOLE_MAX, false).await?;
 
     let ledger = Arc::new(Ledger::new(usize::try_from(PARTITIONS).expect("it is small")));
@@ -70,10 +77,11 @@ pub async fn run(plan: &Plan, folder: &Path) -> Result<Report, Failure> {
         not_whole.push(format!("at the end: {failure}"));
     }
     let seen = readers.finish().await;
-    let (judgement, unreadable) = judge(&nodes, &ledger, &seen).await?;
-    not_whole.extend(unreadable.into_iter().map(|failure| failure.to_string()));
     let told = ledger.told();
-    Ok(Report { plan: *plan, load: load_time, judgement, outages, told, left_out, not_whole })
+    let identify = |message: &wire::Message| MessageId::of(&message.key, &message.value);
+    let (judgement, unreadable) = judge(&mut nodes, STREAM, &told, &seen, &[], &identify).await?;
+    not_whole.extend(unreadable.into_iter().map(|failure| failure.to_string()));
+    Ok(Report { plan: plan.clone(), load: load_time, judgement, outages, told, left_out, not_whole })
 }
 
 /// The faults this machine allows, what they take, and what is left out.
@@ -99,10 +107,11 @@ fn allowed(plan: &Plan, folder: &Path) -> (Vec<Fault>, Means, Vec<String>) {
     (faults, means, left_out)
 }
 
-async fn create_stream(nodes: &Nodes) -> Result<Client, Failure> {
+/// Creates a stream that three servers keep; a client of it.
+pub(super) async fn create_stream(nodes: &Nodes, name: &str, partitions: u32) -> Result<Client, Failure> {
     let addresses: Vec<String> = nodes.addresses().iter().map(ToString::to_string).collect();
     let client = Client::builder(addresses).connect().await.map_err(|error| Failure::new("no client", error))?;
-    let stream = NewStream::new(STREAM).partitions(PARTITIONS).replication_factor(ReplicationFactor::Count(REPLICAS));
+    let stream = NewStream::new(name).partitions(partitions).replication_factor(ReplicationFactor::Count(REPLICAS));
     client.create_stream(stream).await.map_err(|error| Failure::new("no stream", error))?;
     Ok(client)
 }
@@ -133,28 +142,4 @@ async fn hurt(
     let rest = plan.load.saturating_sub(ledger.now());
     tokio::time::sleep_until(Instant::now() + rest.max(LAST_PAUSE)).await;
     Ok((outages, not_whole))
-}
-
-/// Reads every copy of every partition and weighs it; which copies cannot be read.
-async fn judge(nodes: &Nodes, ledger: &Ledger, seen: &[Vec<Record>]) -> Result<(Judgement, Vec<Failure>), Failure> {
-    let view = nodes.view().await.ok_or_else(|| Failure("nobody says who keeps what".to_owned()))?;
-    let told = ledger.told();
-    let (mut judgement, mut unreadable) = (Judgement::default(), Vec::new());
-    for (partition, (acked, seen)) in told.acked.iter().zip(seen).enumerate() {
-        let keepers = view.get(partition).map(|view| view.replicas.clone()).unwrap_or_default();
-        let keepers = nodes.all.iter().filter(|node| keepers.contains(&node.id));
-        let read = join_all(keepers.map(async |node| {
-            let records = read_back(node.address, STREAM, partition).await?;
-            Ok(Copy { node: node.id.clone(), records })
-        }));
-        let mut copies = Vec::new();
-        for copy in read.await {
-            match copy {
-                Ok(copy) => copies.push(copy),
-                Err(failure) => unreadable.push(failure),
-            }
-        }
-        judgement.weigh(&Evidence { partition, acked, copies: &copies, seen });
-    }
-    Ok((judgement, unreadable))
 }

@@ -18,7 +18,7 @@ use super::ledger::Ledger;
 use super::message_id::MessageId;
 
 /// How long publishers wait for an ack, and for a connection.
-const ACK_MAX: Duration = Duration::from_secs(1);
+pub(super) const ACK_MAX: Duration = Duration::from_secs(1);
 /// How long publishers wait before they go on after a failure.
 pub(super) const RETRY_EVERY: Duration = Duration::from_millis(20);
 /// Publishers that have many messages on their way.
@@ -93,7 +93,7 @@ pub(super) fn every(time: Duration) -> Interval {
 }
 
 /// The kind of a failure, without what differs from one to the next.
-fn reason(error: &PublishError) -> String {
+pub(super) fn reason(error: &PublishError) -> String {
     match error {
         PublishError::AckTimeout { .. } => "client: no ack in time".to_owned(),
         PublishError::OutcomeUnknown { .. } => "client: outcome unknown".to_owned(),

@@ -92,3 +92,49 @@ fn what_a_consumer_was_shown_stays() {
     check([good.clone(), good.clone()], &[], &log(&[id(0), id(1), id(2)]), &[("forgotten", 1)]);
     check([good.clone(), good], &[], &[record(1, id(1))], &[("forgotten", 1)]);
 }
+
+#[track_caller]
+fn check_promised(there: &[u32], broken: u64) {
+    let ids: Vec<MessageId> = there.iter().map(|sequence| id(*sequence)).collect();
+    let mut judgement = Judgement::default();
+    let copies = [Copy { node: "node-0".to_owned(), records: log(&ids) }];
+    judgement.weigh_promised(0, &[(1, 3)], &copies);
+    assert_eq!(judgement.incomplete.count, broken, "{there:?}: {:?}", judgement.incomplete);
+}
+
+#[test]
+fn what_was_repeated_until_acked_is_there_and_first_in_order() {
+    check_promised(&[0, 1, 2], 0);
+    check_promised(&[0, 1, 1, 0, 2, 1], 0);
+    check_promised(&[0, 1], 1);
+    check_promised(&[0, 2, 1], 1);
+    check_promised(&[], 1);
+}
+
+#[track_caller]
+fn check_raw(copies: [&[&'static str]; 2], broken: u64) {
+    let copy = |batches: &[&'static str]| RawCopy {
+        node: "node".to_owned(),
+        batches: batches.iter().map(|batch| (*batch).into()).collect(),
+        damaged: Vec::new(),
+    };
+    let mut judgement = Judgement::default();
+    judgement.weigh_raw(0, &copies.map(copy));
+    assert_eq!(judgement.unlike.count, broken, "{:?}", judgement.unlike);
+}
+
+#[test]
+fn disks_that_are_not_the_same_byte_for_byte_are_unlike() {
+    check_raw([&["a", "b"], &["a", "b"]], 0);
+    check_raw([&["a", "b"], &["a", "c"]], 1);
+    check_raw([&["a", "b"], &["a"]], 1);
+    check_raw([&["a", "b"], &["ab"]], 2);
+}
+
+#[test]
+fn what_does_not_verify_on_a_disk_is_told() {
+    let damaged = RawCopy { damaged: vec!["offset 0 does not verify".to_owned()], ..RawCopy::default() };
+    let mut judgement = Judgement::default();
+    judgement.weigh_raw(0, &[damaged.clone(), damaged]);
+    assert_eq!(judgement.unlike.count, 2);
+}

@@ -23,6 +23,7 @@ use crate::Failure;
 const UNSYNCED_BYTES_MAX: usize = 2 * 1024 * 1024;
 pub(crate) const STREAM_WINDOW_BYTES: u32 = 8 * 1024 * 1024;
 pub(crate) const CONNECTION_WINDOW_BYTES: u32 = 16 * 1024 * 1024;
+const FRAME_BYTES_MAX: u32 = 64 * 1024;
 /// More than any message is.
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 
@@ -38,6 +39,7 @@ pub fn run(file: &Path) -> Result<(), Failure> {
         Server::builder()
             .initial_stream_window_size(STREAM_WINDOW_BYTES)
             .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
+            .max_frame_size(FRAME_BYTES_MAX)
             .add_service(PeerServer::new(receiver).max_decoding_message_size(MESSAGE_BYTES_MAX))
             .serve_with_incoming(TcpListenerStream::new(listener))
             .await?;

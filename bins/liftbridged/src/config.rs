@@ -84,13 +84,15 @@ pub(crate) enum ConfigError {
     #[error("`tls.client.auth.enabled` asks for client certificates, which takes TLS: set `tls.cert` and `tls.key`")]
     ClientAuthWithoutTls,
     #[error(
+        "`tls.client.auth.ca` says whose client certificates are let in, but nobody is asked for one: set \
+         `tls.client.auth.enabled: true`, or remove it"
+    )]
+    AuthorityForNobody,
+    #[error(
         "`limits.admission.bytes` is {admission}, it must be at least `clustering.replication.max.bytes`, {message}"
     )]
     AdmissionTooSmall { admission: usize, message: usize },
 }
-
-/// The shortest age at which segments are rolled for the whole server.
-const SEGMENT_AGE_MIN: Duration = Duration::from_secs(1);
 
 impl Config {
     /// What the settings mean together. `variable` looks up an environment variable that is not a setting.
@@ -178,6 +180,9 @@ fn logging(settings: &Settings) -> Logging {
 
 fn tls(settings: &Settings) -> Result<Option<TlsFiles>, ConfigError> {
     let wants_client_certificates = settings.flag("tls.client.auth.enabled");
+    if !wants_client_certificates && settings.path("tls.client.auth.ca").is_some() {
+        return Err(ConfigError::AuthorityForNobody);
+    }
     let (certificate, key) = match (settings.path("tls.cert"), settings.path("tls.key")) {
         (Some(certificate), Some(key)) => (certificate, key),
         (None, None) if wants_client_certificates => return Err(ConfigError::ClientAuthWithoutTls),
@@ -197,9 +202,10 @@ fn stream_defaults(settings: &Settings) -> StreamSettings {
         retention_max_bytes: limit("streams.retention.max.bytes"),
         retention_max_messages: limit("streams.retention.max.messages"),
         retention_max_age: age("streams.retention.max.age"),
-        cleaner_interval: age("streams.cleaner.interval").unwrap_or(built_in.cleaner_interval),
+        cleaner_interval: age("streams.cleaner.interval")
+            .map_or(built_in.cleaner_interval, |age| age.max(StreamSettings::INTERVAL_MIN)),
         segment_max_bytes: limit("streams.segment.max.bytes").unwrap_or(built_in.segment_max_bytes),
-        segment_max_age: age("streams.segment.max.age").map(|age| age.max(SEGMENT_AGE_MIN)),
+        segment_max_age: age("streams.segment.max.age").map(|age| age.max(StreamSettings::INTERVAL_MIN)),
         min_isr: limit("clustering.min.insync.replicas").and_then(|count| u32::try_from(count).ok()),
         optimistic_concurrency_control: settings.flag("streams.concurrency.control"),
     }

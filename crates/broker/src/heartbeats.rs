@@ -44,6 +44,10 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
         if now.part == Part::Removed {
             return running.expel(REMOVED.to_owned());
         }
+        if let Some(failure) = running.metadata.failure() {
+            // What is agreed on from now on is not heard here: whoever goes on so leads and serves what others lead.
+            return running.expel(failure.to_string());
+        }
         let sent = Instant::now();
         // An answer that comes after the lease has ended comes too late for it.
         let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };

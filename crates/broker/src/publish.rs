@@ -212,8 +212,10 @@ impl Broker {
     /// future and not in a task, which would outlive a publisher that leaves.
     async fn keep_unanswered(&self, reply: PublishReply, patience: Option<Duration>) {
         if let Some(patience) = patience {
-            // Which of the two it was makes no difference.
-            let _ = tokio::time::timeout(patience.min(PATIENCE_MAX), self.node.life.stopping()).await;
+            let stopped = tokio::time::timeout(patience.min(PATIENCE_MAX), self.node.life.stopping()).await;
+            if stopped.is_ok() {
+                return reply.answer(Err(PublishError::ShuttingDown));
+            }
         }
         drop(reply);
     }

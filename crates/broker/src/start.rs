@@ -100,6 +100,9 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     let index =
         follower.catch_up_during(&node, register(&node, &config, &identity, recovery.raft_id, &question)).await?;
     follower.catch_up_to(&node, index).await;
+    if let Some(failure) = node.metadata.failure() {
+        return Err(StartError::Metadata { reason: failure.to_string() });
+    }
     node.incarnation.get_or_init(|| BrokerIncarnation::new(index.get()));
     let opened_at = open_streams(&node, config.log_workers).await?;
     follower.begin_after(&node, opened_at).await;
@@ -138,7 +141,10 @@ async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option
         return Ok(None);
     }
     if *presence == Presence::Nothing && *had_streams {
-        let reason = "there are streams of another cluster: join with an empty data directory".to_owned();
+        let reason = format!(
+            "there are streams, and no directory `raft` that says of which cluster: bring that back, or, if other servers have \
+             what is here, run `liftbridge-admin cluster remove {id}` and join with an empty data directory"
+        );
         return Err(StartError::Storage { reason });
     }
     let membership = join_cluster(cluster, id, directory, presence).await?;
@@ -197,8 +203,19 @@ fn check_identity(metadata: &Metadata, identity: &Identity, raft_id: RaftId) -> 
         && node.directory == identity.directory
     {
         let reason = format!(
-            "the metadata knows this directory as member {known}, and `raft/member` does not: restore that file from a \
-             backup, or run `liftbridge-admin cluster remove {id}` and let the server join again with an empty data directory"
+            "the metadata knows this directory as member {known}, and `raft/member` does not: run `liftbridge-admin cluster \
+             remove {id}` and let the server join again with an empty data directory"
+        );
+        return Err(StartError::Storage { reason });
+    }
+    if let Some(node) = state.nodes().get(raft_id)
+        && node.broker == *id
+        && node.directory != identity.directory
+    {
+        let known = node.directory.as_str();
+        let reason = format!(
+            "the file `directory-id` was damaged or replaced: the metadata knows this directory as `{known}`; write that into \
+             the file if this is all that the server `{id}` had"
         );
         return Err(StartError::Storage { reason });
     }

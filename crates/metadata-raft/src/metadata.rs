@@ -284,6 +284,8 @@ impl Shared {
         let failure = Unavailable::LogFailed { reason };
         *self.failure.write() = Some(failure.clone());
         node.refuse_waiting(&failure);
+        // Whoever waits for what is agreed on is not to wait any more.
+        drop(node);
         refuse_until_closed(requests, &failure);
     }
 

@@ -50,7 +50,7 @@ pub enum RaftLogError {
     /// The newest records are damaged or gone, so that nobody can know what was agreed on last.
     #[error(
         "the newest records of `raft` are damaged or missing (records {start} to {end}), so what was agreed on last is \
-         unknown; restore the directory `raft` from a backup, or {REJOIN}"
+         unknown; {REJOIN}"
     )]
     NewestDamaged {
         /// The first damaged record.

@@ -28,7 +28,7 @@ use crate::log_index::LogIndex;
 use crate::proposal::{ProposalReply, Unavailable};
 use crate::raft_log::PersistError;
 use crate::raft_logger::raft_logger;
-use crate::raft_storage::{InstallSnapshotError, OpenMetadataError, RaftStorage};
+use crate::raft_storage::{InstallSnapshotError, OpenMetadataError, REJOIN, RaftStorage};
 use crate::standing::Standing;
 
 use controlling::PendingJoin;
@@ -60,6 +60,11 @@ pub(crate) enum NodeFailure {
     Snapshot(DecodeError),
     #[error("entry {index} changes the membership in a way that is not known here: upgrade this server")]
     Membership { index: LogIndex },
+    #[error(
+        "this server has confirmed entry {confirmed} of the metadata log to others, and its log ends at {last}: what it knew \
+         last is lost; {REJOIN}"
+    )]
+    Forgotten { confirmed: u64, last: u64 },
     #[error("raft: {0}")]
     Raft(#[from] raft::Error),
 }

@@ -44,8 +44,9 @@ const FOUNDING_TERM: u64 = 1;
 const NOTHING_YET: LogIndex = LogIndex::new(0);
 
 /// The way out for one of several servers, whose peers have everything.
-pub(crate) const REJOIN: &str = "if other servers of the cluster have it, run `liftbridge-admin cluster remove` for this \
-                                 server and let it join again with an empty data directory";
+pub(crate) const REJOIN: &str = "where the server is one of several, run `liftbridge-admin cluster remove` for it and let it \
+    join again with an empty data directory, never with an older copy of this one; where it is the only one, restore the \
+    directory `raft` from a backup";
 
 /// The metadata could not be opened.
 #[derive(Debug, Error)]
@@ -63,24 +64,19 @@ pub enum OpenMetadataError {
     #[error(transparent)]
     Decode(#[from] DecodeError),
     /// What the cluster told this server when it let it in cannot be read.
-    #[error(
-        "`raft/member`, which says as which member of its cluster this server takes part, is damaged; restore it from a \
-         backup, or {REJOIN}"
-    )]
+    #[error("`raft/member`, which says as which member of its cluster this server takes part, is damaged; {REJOIN}")]
     Member,
     /// There is nothing, though there should be.
-    #[error(
-        "the directory `raft` is missing or empty though there is data; restore it from a backup, or move the data away"
-    )]
+    #[error("the directory `raft` is missing or empty though there is data; {REJOIN}")]
     Missing,
     /// No whole snapshot is continued by the log.
     #[error(
         "what was agreed on cannot be read back: no whole snapshot in `raft/snapshots` is continued by the log in `raft`; \
-         restore the directory `raft` from a backup, or {REJOIN}"
+         {REJOIN}"
     )]
     Unreachable,
     /// The latest vote is gone.
-    #[error("the log in `raft` lost its hard state; restore the directory `raft` from a backup, or {REJOIN}")]
+    #[error("the log in `raft` lost its hard state; {REJOIN}")]
     Forgetful,
     /// Raft refuses what was read, or could not commit what the log holds.
     #[error("raft: {reason}")]

@@ -84,6 +84,10 @@ impl Default for StreamSettings {
 }
 
 impl StreamSettings {
+    /// Retention is enforced at most this often, and segments are this old before they are rolled for their age: with less, a
+    /// partition would do nothing else.
+    pub const INTERVAL_MIN: Duration = Duration::from_secs(1);
+
     /// These settings with a stream's own in their place.
     #[must_use]
     pub fn with_overrides(&self, overrides: &SettingOverrides) -> Self {
@@ -93,9 +97,12 @@ impl StreamSettings {
             retention_max_bytes: limit(overrides.retention_max_bytes, self.retention_max_bytes),
             retention_max_messages: limit(overrides.retention_max_messages, self.retention_max_messages),
             retention_max_age: age(overrides.retention_max_age, self.retention_max_age),
-            cleaner_interval: overrides.cleaner_interval.filter(|d| !d.is_zero()).unwrap_or(self.cleaner_interval),
+            cleaner_interval: overrides
+                .cleaner_interval
+                .filter(|d| !d.is_zero())
+                .map_or(self.cleaner_interval, |d| d.max(Self::INTERVAL_MIN)),
             segment_max_bytes: overrides.segment_max_bytes.filter(|n| *n > 0).unwrap_or(self.segment_max_bytes),
-            segment_max_age: age(overrides.segment_max_age, self.segment_max_age),
+            segment_max_age: age(overrides.segment_max_age, self.segment_max_age).map(|d| d.max(Self::INTERVAL_MIN)),
             min_isr: overrides.min_isr.or(self.min_isr),
             optimistic_concurrency_control: overrides
                 .optimistic_concurrency_control
@@ -125,6 +132,19 @@ mod tests {
     fn absent_overrides_keep_every_server_setting() {
         let server = StreamSettings { retention_max_messages: Some(7), min_isr: Some(2), ..StreamSettings::default() };
         assert_eq!(server.with_overrides(&SettingOverrides::default()), server);
+    }
+
+    #[test]
+    fn nothing_is_to_be_done_all_the_time() {
+        let nanosecond = Some(Duration::from_nanos(1));
+        let own = SettingOverrides {
+            cleaner_interval: nanosecond,
+            segment_max_age: nanosecond,
+            ..SettingOverrides::default()
+        };
+        let effective = StreamSettings::default().with_overrides(&own);
+        assert_eq!(effective.cleaner_interval, StreamSettings::INTERVAL_MIN);
+        assert_eq!(effective.segment_max_age, Some(StreamSettings::INTERVAL_MIN));
     }
 
     #[test]

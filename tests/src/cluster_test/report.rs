@@ -26,9 +26,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Whether the run kept every promise.
+    /// Whether the run kept every promise, and anything was promised at all.
     pub fn is_good(&self) -> bool {
-        self.judgement.is_clean() && self.not_whole.is_empty()
+        self.judgement.is_clean() && self.not_whole.is_empty() && self.judgement.acked > 0
     }
 
     /// One line for programs.

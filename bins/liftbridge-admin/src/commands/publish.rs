@@ -201,7 +201,7 @@ impl PublishedView {
         let Self { published, acknowledged, bytes, seconds, messages_per_second, ack } = self;
         let acks = if *ack == "none" { String::new() } else { format!(", {acknowledged} acknowledged") };
         format!(
-            "published {published} messages{acks} (ack: {ack}), {bytes} bytes in {seconds:.3} s, {messages_per_second:.0} messages/s"
+            "sent {published} messages{acks} (ack: {ack}), {bytes} bytes in {seconds:.3} s, {messages_per_second:.0} messages/s"
         )
     }
 }

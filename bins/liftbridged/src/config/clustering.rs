@@ -72,6 +72,8 @@ pub(crate) enum ClusteringError {
         "`clustering.tls.cert`, `clustering.tls.key` and `clustering.tls.ca` must be set all or not at all: `{missing}` is missing"
     )]
     PartialTls { missing: &'static str },
+    #[error("`{key}` is for servers that talk to others, and this one does not: set `clustering.listen`, or remove it")]
+    NoPeers { key: &'static str },
     #[error("`clustering.secret` and `clustering.secret.file` are both set, keep one of them")]
     TwoSecrets,
     #[error("`clustering.secret` is too short: {0}")]
@@ -89,6 +91,10 @@ pub(crate) enum ClusteringError {
     )]
     SessionTimeout { found: Duration },
 }
+
+/// What means nothing to a server that no other one can reach.
+const MEANT_FOR_PEERS: &[&str] =
+    &["clustering.advertise", "clustering.secret", "clustering.secret.file", "clustering.tls.cert"];
 
 impl Clustering {
     /// What the settings mean together, for a server that is given this id.
@@ -129,7 +135,10 @@ impl PeerListening {
     fn new(settings: &Settings, is_one_of_several: bool) -> Result<Option<Self>, ClusteringError> {
         let (secret, tls) = (secret(settings)?, tls(settings)?);
         let default = is_one_of_several.then(|| LISTEN_DEFAULT.to_owned());
-        let Some(listen) = settings.text("clustering.listen").or(default) else { return Ok(None) };
+        let Some(listen) = settings.text("clustering.listen").or(default) else {
+            let of_no_use = MEANT_FOR_PEERS.iter().find(|key| settings.is_given(key));
+            return of_no_use.map_or(Ok(None), |key| Err(ClusteringError::NoPeers { key }));
+        };
         let unreadable = |key| move |reason| ClusteringError::Address { key, reason };
         let bind = bind_address(&listen, "127.0.0.1").map_err(unreadable("clustering.listen"))?;
         if !is_loopback(&bind.host) && secret.is_none() && tls.is_none() {

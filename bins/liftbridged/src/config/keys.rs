@@ -207,7 +207,12 @@ pub(crate) static KEYS: &[Key] = &[
     works("streams.retention.max.bytes", ANY, "0", "Most bytes a partition keeps; 0 = no limit."),
     works("streams.retention.max.messages", ANY, "0", "Most messages a partition keeps; 0 = no limit."),
     works("streams.retention.max.age", Kind::Duration, "168h", "How long a message is kept; 0 = no limit."),
-    works("streams.cleaner.interval", Kind::Duration, "5m", "How often retention is enforced; 0 = the default."),
+    works(
+        "streams.cleaner.interval",
+        Kind::Duration,
+        "5m",
+        "How often retention is enforced, at least 1s; 0 = the default.",
+    ),
     works("streams.segment.max.bytes", ANY, "268435456", "Size at which a new segment file is begun; 0 = the default."),
     unset(
         "streams.segment.max.age",

@@ -1,10 +1,25 @@
 //! The name someone probably meant. Owns how different two names are.
 
-/// The candidate that differs least from `name`, if any is near enough to be a slip.
+/// The candidate that differs least from `name`, if any is near enough to be a slip. Case does not count, nor do parts that are
+/// missing at an end, much: whoever writes `retention.max.bytes` means `streams.retention.max.bytes`.
 pub(crate) fn nearest<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let allowed = (name.chars().count() / 3).max(2);
-    let near = candidates.into_iter().map(|candidate| (distance(name, candidate), candidate));
-    near.filter(|(distance, _)| *distance <= allowed).min_by_key(|(distance, _)| *distance).map(|(_, name)| name)
+    let name = name.to_ascii_lowercase();
+    let allowed = (name.chars().count() / 2).max(2);
+    let near = candidates.into_iter().map(|candidate| (difference(&name, &candidate.to_ascii_lowercase()), candidate));
+    near.filter(|(difference, _)| *difference <= allowed)
+        .min_by_key(|(difference, _)| *difference)
+        .map(|(_, name)| name)
+}
+
+/// How different two names are: one for each changed character, and one for all parts that only one of them has at an end.
+fn difference(name: &str, candidate: &str) -> usize {
+    let begins = candidate.strip_prefix(name).is_some_and(|rest| rest.starts_with('.'));
+    let tails = |long: &str, short: &str| {
+        let tails = long.match_indices('.').filter_map(|(dot, _)| long.get(dot + 1..));
+        tails.map(|tail| 1 + distance(tail, short)).min()
+    };
+    let cut = [tails(candidate, name), tails(name, candidate), begins.then_some(1)];
+    cut.into_iter().flatten().fold(distance(name, candidate), usize::min)
 }
 
 /// How many characters have to be inserted, removed or replaced.
@@ -44,6 +59,18 @@ mod tests {
     #[test]
     fn only_a_slip_is_suggested() {
         assert_eq!(nearest("data.dri", ["data.dir", "port"]), Some("data.dir"));
-        assert_eq!(nearest("colour", ["data.dir", "port"]), None);
+        assert_eq!(nearest("colours", ["data.dir", "port"]), None);
+        let keys =
+            ["port", "logging.level", "streams.retention.max.bytes", "streams.compact.enabled", "host", "tls.cert"];
+        for (slip, meant) in [
+            ("retention.max.bytes", "streams.retention.max.bytes"),
+            ("log.level", "logging.level"),
+            ("Port", "port"),
+            ("server.port", "port"),
+            ("streams.compact", "streams.compact.enabled"),
+            ("tls.certificate", "tls.cert"),
+        ] {
+            assert_eq!(nearest(slip, keys), Some(meant), "{slip}");
+        }
     }
 }

@@ -125,6 +125,11 @@ fn half_of_tls_is_refused() {
         "tls.client.auth.enabled: true",
         "`tls.client.auth.enabled` asks for client certificates, which takes TLS: set `tls.cert` and `tls.key`",
     );
+    check_refused(
+        "tls: {cert: c, key: k, client.auth.ca: ca.pem}",
+        "`tls.client.auth.ca` says whose client certificates are let in, but nobody is asked for one: set \
+         `tls.client.auth.enabled: true`, or remove it",
+    );
     let config = config("tls: {cert: c, key: k, client.auth.enabled: true}").unwrap();
     assert_eq!(config.tls.unwrap().client_authorities, Some(ClientAuthorities::System));
 }

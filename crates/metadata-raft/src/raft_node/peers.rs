@@ -75,6 +75,7 @@ impl RaftNode {
         }
         self.contacts.insert(message.from, self.now);
         self.maybe_finish_snapshot(&message);
+        self.check_memory(&message)?;
         match self.raw.step(message) {
             // Whom it is from has left, or is not known yet.
             Err(raft::Error::StepPeerNotFound) => {}
@@ -83,6 +84,17 @@ impl RaftNode {
         }
         self.set_election_timeout();
         Ok(())
+    }
+
+    /// A leader says only what this server has confirmed to it is committed here. If that is not in the log any more, the log
+    /// has lost its end, and what else this server promised is not known either.
+    fn check_memory(&self, message: &Message) -> Result<(), NodeFailure> {
+        let last = self.raw.raft.raft_log.last_index();
+        let is_of_leader = message.get_msg_type() == MessageType::MsgHeartbeat && message.term >= self.raw.raft.term;
+        match is_of_leader && message.commit > last {
+            true => Err(NodeFailure::Forgotten { confirmed: message.commit, last }),
+            false => Ok(()),
+        }
     }
 
     /// Hands messages to the port, each to the broker that has the number it is for.

@@ -21,7 +21,7 @@ pub(crate) struct CreateArguments {
     #[arg(long, default_value = "")]
     group: String,
     /// Number of partitions.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     partitions: u32,
     /// Servers that keep each partition: a number, or `all`.
     #[arg(long, default_value = "1", value_parser = replication_factor)]

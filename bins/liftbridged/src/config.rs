@@ -110,6 +110,7 @@ impl Config {
         let addresses = addresses(&settings)?;
         let mut warnings = settings.warnings.clone();
         warnings.extend(unreachable_host(&addresses, settings.text("host").is_some()));
+        warnings.extend(even_quorum(settings.number("clustering.raft.max.quorum.size")));
         let server_id = server_id(&settings)?;
         let clustering = Clustering::new(&settings, server_id.as_ref())?;
         Ok(Self {
@@ -149,6 +150,18 @@ fn unreachable_host(addresses: &Addresses, host_given: bool) -> Option<String> {
     unreachable.then(|| {
         "clients are told to reach this server at `localhost`; set `host` to the name other machines know it by"
             .to_owned()
+    })
+}
+
+/// More servers would vote without more of them being allowed to be lost.
+fn even_quorum(voters_max: u64) -> Option<String> {
+    let is_even = voters_max > 0 && voters_max.is_multiple_of(2);
+    is_even.then(|| {
+        let (fewer, more) = (voters_max - 1, voters_max.saturating_add(1));
+        format!(
+            "`clustering.raft.max.quorum.size` is {voters_max}: no more servers may be lost than of {fewer} that vote; set it \
+             to {more}, or to {fewer}"
+        )
     })
 }
 

@@ -154,3 +154,16 @@ fn listening_for_everybody_without_a_host_draws_a_warning() {
     assert_eq!(config("listen: 0.0.0.0:1").unwrap().warnings.len(), 1);
     assert_eq!(config("listen: 0.0.0.0:1\nhost: h").unwrap().warnings, Vec::<String>::new());
 }
+
+#[test]
+fn an_even_number_of_votes_draws_a_warning() {
+    let warnings = |size: u64| config(&format!("clustering.raft.max.quorum.size: {size}")).unwrap().warnings;
+    for size in [0, 1, 3, 5] {
+        assert_eq!(warnings(size), Vec::<String>::new());
+    }
+    for size in [2, 4] {
+        assert!(
+            warnings(size).concat().contains(&format!("is {size}: no more servers may be lost than of {}", size - 1))
+        );
+    }
+}

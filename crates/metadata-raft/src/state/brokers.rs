@@ -1,5 +1,6 @@
 //! The brokers of the cluster and how much each keeps. Owns the load counters; never decides what goes where.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation};
@@ -57,6 +58,16 @@ impl Brokers {
     /// The broker with this id in this life.
     pub(crate) fn in_life(&self, life: &BrokerLife) -> Option<&Broker> {
         self.get(&life.id).filter(|broker| broker.incarnation == life.incarnation)
+    }
+
+    /// Whether it is agreed on that the broker cannot be in sync in this life: it is fenced, or a later one has begun. Of a life
+    /// that is not known here yet nothing is said.
+    pub fn is_unfit(&self, life: &BrokerLife) -> bool {
+        self.get(&life.id).is_some_and(|broker| match broker.incarnation.cmp(&life.incarnation) {
+            Ordering::Greater => true,
+            Ordering::Equal => broker.fenced,
+            Ordering::Less => false,
+        })
     }
 
     /// Whether the broker is there and heard of.

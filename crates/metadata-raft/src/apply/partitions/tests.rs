@@ -68,6 +68,26 @@ fn only_replicas_that_are_heard_of_in_their_present_life_can_be_in_sync_and_the_
 }
 
 #[test]
+fn whoever_is_known_to_be_unfit_is_refused_and_nothing_is_said_of_lives_to_come() {
+    let mut cluster = behind();
+    let before = cluster.in_sync("s", 0, &["1", "2", "3"]);
+    let unfit = |cluster: &Cluster, asked: &ChangeInSync| -> Vec<BrokerId> {
+        let lives = asked.in_sync.iter().filter(|life| cluster.state.brokers.is_unfit(life));
+        lives.map(|life| life.id.clone()).collect()
+    };
+    assert_eq!(unfit(&cluster, &before), []);
+    let earlier = cluster.state.clone();
+    cluster.done(start(3));
+    let fenced = cluster.in_sync("s", 0, &["1", "2", "3"]);
+    assert_eq!(unfit(&cluster, &before), [broker("3")], "a later life has begun");
+    assert_eq!(unfit(&cluster, &fenced), [broker("3")], "it is fenced");
+    cluster.unfence("3");
+    assert_eq!(unfit(&cluster, &fenced), []);
+    cluster.state = earlier;
+    assert_eq!(unfit(&cluster, &fenced), [], "it may be agreed on by now");
+}
+
+#[test]
 fn nobody_leads_and_nobody_can_be_put_in_sync() {
     let mut cluster = Cluster::of(2);
     cluster.create("s", 1, 2);

@@ -64,7 +64,11 @@ impl Process {
                         id: life.id,
                         incarnation: life.incarnation,
                     };
-                    let in_sync = in_sync.into_iter().map(life).collect();
+                    let in_sync: Vec<BrokerLife> = in_sync.into_iter().map(life).collect();
+                    if self.is_any_unfit(&in_sync) {
+                        self.hear(key, vec![PeerEvent::InSyncRefused { epoch }]);
+                        continue;
+                    }
                     let command = Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync });
                     self.want(command, Why::InSync(key, epoch));
                 }
@@ -73,6 +77,13 @@ impl Process {
                 }
             }
         }
+    }
+
+    /// Whether it is known here that one of them cannot be in sync, so that it need not be asked for.
+    fn is_any_unfit(&self, in_sync: &[BrokerLife]) -> bool {
+        let Some(metadata) = &self.metadata else { return false };
+        let state = metadata.state();
+        in_sync.iter().any(|life| state.brokers().is_unfit(life))
     }
 
     /// Goes on with everything that is wanted.

@@ -280,7 +280,8 @@ async fn register(
             ProposeError::Unavailable(Unavailable::NotController { .. } | Unavailable::LeadershipLost)
         );
         if !passes || node.standing.borrow().alone {
-            return Err(StartError::Metadata { reason: refused.to_string() });
+            let reason = node.metadata.failure().map_or_else(|| refused.to_string(), |failure| failure.to_string());
+            return Err(StartError::Metadata { reason });
         }
         tracing::info!(reason = %refused, "not registered yet: waiting for the other servers of the cluster");
         ask_whether_removed(node, question).await;

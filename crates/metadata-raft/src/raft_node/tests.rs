@@ -162,6 +162,26 @@ fn a_server_that_was_sent_the_whole_state_gets_what_follows_though_its_word_got_
 }
 
 #[test]
+fn a_server_whose_log_lacks_what_it_confirmed_says_so_and_takes_no_part_any_more() {
+    let mut world = World::of(10, 3);
+    let controller = world.controller().unwrap();
+    let other = (1..=3).find(|number| *number != controller).unwrap();
+    let (from, to) = (world.node(controller).unwrap().id(), world.node(other).unwrap().id());
+    let node = world.servers.get_mut(&other).unwrap().node.as_mut().unwrap();
+    let last = node.raw.raft.raft_log.last_index();
+    let mut heartbeat = |commit| {
+        let mut message = raft::eraftpb::Message::default();
+        message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeat);
+        (message.from, message.to, message.term, message.commit) = (from, to, node.raw.raft.term, commit);
+        node.receive(&broker(&controller.to_string()), &crate::codec::encode_message(message).unwrap())
+    };
+    heartbeat(last).unwrap();
+    let told = heartbeat(last + 1).unwrap_err().to_string();
+    assert!(told.contains(&format!("confirmed entry {}", last + 1)), "{told}");
+    assert!(told.contains("liftbridge-admin cluster remove"), "{told}");
+}
+
+#[test]
 fn a_state_that_gets_lost_on_its_way_is_sent_again() {
     let mut world = World::of(7, 1);
     world.weather.lost_one_in = 3;

@@ -32,13 +32,14 @@ pub(crate) struct Membership {
     pub(crate) peers: BTreeMap<BrokerId, String>,
 }
 
-/// Asks the servers at `config.join`, and those they name, until one lets this server in.
+/// Asks the servers at `config.join`, and those they name, until one lets this server in. Whoever is to found the cluster asks
+/// once: when there is none yet (`None`), nobody decides; when there is, its founder has lost its disk and must not found another.
 pub(crate) async fn join_cluster(
     config: &ClusterConfig,
     id: &BrokerId,
     directory: &DirectoryId,
     presence: &Presence,
-) -> Result<Membership, StartError> {
+) -> Result<Option<Membership>, StartError> {
     let Some(peer_address) = config.peer_address.clone() else {
         let reason = "other servers could not reach this one: set `clustering.listen`".to_owned();
         return Err(StartError::Join { reason });
@@ -54,9 +55,10 @@ pub(crate) async fn join_cluster(
             tokio::time::sleep(PAUSE).await;
         }
         match ask_everybody(config, &request).await {
-            Ok(membership) => return Ok(membership),
+            Ok(membership) => return Ok(Some(membership)),
             Err(Trouble::Refused(reason)) => return Err(StartError::Join { reason }),
-            Err(Trouble::Passing(trouble)) => last_trouble = trouble,
+            Err(Trouble::NoMember(_)) if config.founds && *presence == Presence::Nothing => return Ok(None),
+            Err(Trouble::NoMember(trouble) | Trouble::Passing(trouble)) => last_trouble = trouble,
         }
     }
     Err(StartError::Join { reason: last_trouble })
@@ -79,19 +81,22 @@ pub(crate) fn request_of(config: &ClusterConfig, id: &BrokerId, directory: &Dire
 enum Trouble {
     /// Somebody has said no.
     Refused(String),
-    /// Nobody has said anything that counts.
+    /// No member of a cluster has answered.
+    NoMember(String),
+    /// Nobody has decided.
     Passing(String),
 }
 
 async fn ask_everybody(config: &ClusterConfig, request: &Join) -> Result<Membership, Trouble> {
     let mut trouble = "`clustering.join` names no server".to_owned();
     let mut addresses: VecDeque<String> = config.join.iter().cloned().collect();
-    let mut detours = 0;
+    let (mut detours, mut is_there) = (0, false);
     while let Some(address) = addresses.pop_front() {
         if address == request.peer_address {
             continue;
         }
         let asked = tokio::time::timeout(ANSWER_PATIENCE, config.peers.join(&address, request.clone())).await;
+        is_there |= matches!(&asked, Ok(Ok(answer)) if *answer != JoinAnswer::Starting);
         trouble = match asked {
             Ok(Ok(JoinAnswer::Accepted { raft_id, cluster_id, peers })) => {
                 let Some(raft_id) = RaftId::new(raft_id) else { continue };
@@ -106,10 +111,11 @@ async fn ask_everybody(config: &ClusterConfig, request: &Join) -> Result<Members
                 }
                 format!("`{address}` does not decide")
             }
+            Ok(Ok(JoinAnswer::Starting)) => format!("`{address}` is no member of a cluster yet"),
             Ok(Ok(JoinAnswer::NoController)) => format!("`{address}` knows no controller at the moment"),
             Ok(Err(error)) => error.to_string(),
             Err(_elapsed) => format!("`{address}` does not answer"),
         };
     }
-    Err(Trouble::Passing(trouble))
+    Err(if is_there { Trouble::Passing(trouble) } else { Trouble::NoMember(trouble) })
 }

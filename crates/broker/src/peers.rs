@@ -103,6 +103,8 @@ pub enum JoinAnswer {
     },
     /// Nobody decides at the moment: ask again later.
     NoController,
+    /// Whoever was asked is no member itself: it starts.
+    Starting,
 }
 
 /// A sign of life.

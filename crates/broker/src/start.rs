@@ -135,7 +135,7 @@ async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option
     let asks = match presence {
         Presence::State => false,
         Presence::Joined { .. } => true,
-        Presence::Nothing => !cluster.join.is_empty() && !cluster.founds,
+        Presence::Nothing => !cluster.join.is_empty(),
     };
     if !asks {
         return Ok(None);
@@ -147,7 +147,7 @@ async fn maybe_join(config: &BrokerConfig, identity: &Identity) -> Result<Option
         );
         return Err(StartError::Storage { reason });
     }
-    let membership = join_cluster(cluster, id, directory, presence).await?;
+    let Some(membership) = join_cluster(cluster, id, directory, presence).await? else { return Ok(None) };
     let (raft_id, cluster_id) = (membership.raft_id, membership.cluster_id.clone());
     if *presence == Presence::Nothing {
         let noted = on_a_thread(config, move |config| Ok(note_joined(&*config.volume, raft_id, &cluster_id))).await?;

@@ -293,7 +293,7 @@ pub(crate) static KEYS: &[Key] = &[
         "clustering.session.timeout",
         Kind::Duration,
         "2s",
-        "How long a server may be silent before others lead what it leads, from 500ms to 5m.",
+        "How long a server may be silent before others lead what it leads, from 500ms to 5m; the same on every server of the cluster.",
     ),
     unset(
         "clustering.min.insync.replicas",

@@ -50,7 +50,7 @@ impl Inbox {
     /// A server asks to be let in.
     pub(crate) async fn join(&self, from: &BrokerId, request: v1::JoinRequest) -> v1::JoinAnswer {
         let answer = match (self.0.get(), convert::join(from, request)) {
-            (None, _) => JoinAnswer::NoController,
+            (None, _) => JoinAnswer::Starting,
             (Some(inbox), Ok(join)) => inbox.join(join).await,
             (Some(_), Err(malformed)) => JoinAnswer::Refused { reason: malformed.to_string() },
         };

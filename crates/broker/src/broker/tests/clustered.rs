@@ -171,6 +171,17 @@ impl Cluster {
     }
 
     async fn try_start(&self, at: usize, volume: &FaultyVolume) -> Result<Broker, StartError> {
+        let join = if at == 0 { Vec::new() } else { vec!["n1".to_owned()] };
+        self.try_start_with(at, volume, join, false).await
+    }
+
+    async fn try_start_with(
+        &self,
+        at: usize,
+        volume: &FaultyVolume,
+        join: Vec<String>,
+        founds: bool,
+    ) -> Result<Broker, StartError> {
         let config = BrokerConfig::new(Arc::new(volume.clone()), id(at));
         let cluster = ClusterConfig {
             peers: Arc::new(Wire {
@@ -179,7 +190,8 @@ impl Cluster {
                 forwarded: Mutex::default(),
             }),
             peer_address: Some(id(at).as_str().to_owned()),
-            join: if at == 0 { Vec::new() } else { vec!["n1".to_owned()] },
+            join,
+            founds,
             replica_lag_max: Duration::from_secs(2),
             ..ClusterConfig::default()
         };
@@ -367,6 +379,23 @@ async fn no_publish_fails_while_a_broker_stops() {
     let reader = cluster.brokers.iter().find(|broker| *broker.id() == now_leads).unwrap();
     assert_eq!(values(reader, "orders", 0).await.len(), count);
     stopping.shutdown(Shutdown::Fast).await;
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_founder_that_lost_its_disk_founds_no_second_cluster_where_it_can_ask() {
+    let mut cluster = Cluster::of(0).await;
+    let others = || vec!["n2".to_owned(), "n3".to_owned()];
+    let founder = cluster.try_start_with(0, &FaultyVolume::new(7), others(), true).await.unwrap();
+    for at in 1..3 {
+        cluster.volumes.push(FaultyVolume::new(at as u64));
+        cluster.brokers.push(cluster.try_start(at, &cluster.volumes[at - 1]).await.unwrap());
+    }
+    founder.shutdown(Shutdown::Fast).await;
+    cluster.network.inboxes.lock().remove(&id(0));
+    let refused = cluster.try_start_with(0, &FaultyVolume::new(99), others(), true).await;
+    let refused = refused.expect_err("there is a cluster").to_string();
+    assert!(refused.contains("liftbridge-admin cluster remove n1"), "{refused}");
     cluster.stop().await;
 }
 

@@ -68,7 +68,7 @@ async fn a_subject_without_listeners_is_not_answered_until_patience_ends() {
     let (reply, outcome) = PublishReply::one();
     let waits = broker.publish_to_subject(Authorized::internal(to_nobody()), reply, Some(Duration::from_secs(3600)));
     tokio::join!(waits, stop(broker.clone()));
-    assert!(matches!(outcome.await, Ok(Err(PublishError::Closed))), "stopping ends the patience");
+    assert!(matches!(outcome.await, Ok(Err(PublishError::ShuttingDown))), "stopping ends the patience");
 }
 
 #[tokio::test]

@@ -48,6 +48,7 @@ pub(crate) fn wire_join_answer(answer: JoinAnswer) -> v1::JoinAnswer {
         JoinAnswer::Refused { reason } => WireJoin::Refused(reason),
         JoinAnswer::Removed => WireJoin::Removed(NOTHING),
         JoinAnswer::AskController { address } => WireJoin::ControllerAddress(address),
+        JoinAnswer::Starting => WireJoin::Starting(NOTHING),
         JoinAnswer::NoController => WireJoin::NoController(NOTHING),
     };
     v1::JoinAnswer { answer: Some(answer) }
@@ -63,6 +64,7 @@ pub(crate) fn join_answer(wire: v1::JoinAnswer) -> Result<JoinAnswer, Malformed>
         WireJoin::Refused(reason) => JoinAnswer::Refused { reason },
         WireJoin::Removed(_) => JoinAnswer::Removed,
         WireJoin::ControllerAddress(address) => JoinAnswer::AskController { address },
+        WireJoin::Starting(_) => JoinAnswer::Starting,
         WireJoin::NoController(_) => JoinAnswer::NoController,
     })
 }
@@ -182,6 +184,7 @@ mod tests {
             JoinAnswer::Accepted { raft_id: 3, cluster_id: "c".to_owned(), peers },
             JoinAnswer::Refused { reason: "r".to_owned() },
             JoinAnswer::Removed,
+            JoinAnswer::Starting,
             JoinAnswer::AskController { address: "h:1".to_owned() },
             JoinAnswer::NoController,
         ];

@@ -110,5 +110,5 @@ async fn a_server_that_starts_is_asked_again_later() {
     let refused = a.peers.join(&starting.address().to_string(), join("a")).await;
     assert!(matches!(refused, Err(PeerError::NotSent { .. })), "it does not know who it is: {refused:?}");
     starting.peers().introduce(&id("b"), None);
-    assert_eq!(a.peers.join(&starting.address().to_string(), join("a")).await, Ok(JoinAnswer::NoController));
+    assert_eq!(a.peers.join(&starting.address().to_string(), join("a")).await, Ok(JoinAnswer::Starting));
 }

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod config;
+mod descriptors;
 mod logging;
 mod process;
 mod signals;

@@ -22,6 +22,7 @@ use tokio::runtime::{Builder, Runtime};
 use tracing::{error, info, warn};
 
 use crate::config::Config;
+use crate::descriptors;
 use crate::logging;
 use crate::signals::{Asked, Signals};
 use peer_listener::{PeerListener, cluster};
@@ -45,7 +46,8 @@ pub(crate) fn run(config: Config) -> Result<(), StartError> {
         warn!("{warning}");
     }
     let runtime = runtime().map_err(StartError::Runtime)?;
-    let outcome = runtime.block_on(start_and_serve(config));
+    let connections_max = descriptors::connections_max(config.connections_max, descriptors::raise_limit());
+    let outcome = runtime.block_on(start_and_serve(Config { connections_max, ..config }));
     // Nothing that still runs has anything to say to anyone.
     runtime.shutdown_timeout(FAST_GRACE);
     outcome

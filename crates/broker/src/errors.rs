@@ -155,6 +155,9 @@ pub enum PublishError {
     /// The disk is full. Reads go on; publishing works again when there is space.
     #[error("disk is full: free space on the volume of the data directory, then publish again")]
     DiskFull,
+    /// No file can be opened. What is open goes on; publishing works again when files or connections were closed.
+    #[error("no more files can be opened: raise the limit of open files or close connections, then publish again")]
+    FilesExhausted,
     /// The partition is offline after a storage fault, until the server restarts; the text says which.
     #[error("partition is offline: {reason}")]
     Offline {

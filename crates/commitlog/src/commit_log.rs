@@ -23,7 +23,7 @@ pub use append::Appended;
 pub use durability::PendingSync;
 pub use repair::Repair;
 
-use crate::error::{AppendError, LogError, OpenError};
+use crate::error::{AppendError, LogError, OpenError, Shortage};
 use crate::leader_epochs::LeaderEpochs;
 use crate::options::LogOptions;
 use crate::reader::LogView;
@@ -183,17 +183,24 @@ impl CommitLog {
         }
     }
 
-    /// Refuses every append from now on and passes the cause on; not as a full disk, which would promise that freeing space
-    /// mends it.
+    /// Refuses every append from now on and passes the cause on; not as a shortage, which would promise that the log can be
+    /// used again when it has passed.
     fn fail(&mut self, error: LogError) -> AppendError {
         let reason = error.to_string();
         self.failed = Some(reason.clone());
-        if error.is_disk_full() { AppendError::Failed { reason } } else { AppendError::Storage(error) }
+        if error.shortage().is_some() { AppendError::Failed { reason } } else { AppendError::Storage(error) }
     }
 
     fn sync_directory(&mut self) -> Result<(), AppendError> {
-        small_file::sync_directory(self.storage()).map_err(|e| self.fail(e))?;
-        self.names_durable = true;
-        Ok(())
+        self.names_durable = false;
+        match small_file::sync_directory(self.storage()) {
+            Ok(()) => {
+                self.names_durable = true;
+                Ok(())
+            }
+            // The directory could not be opened: nothing was tried that could not be tried again.
+            Err(error) if error.shortage() == Some(Shortage::Files) => Err(error.into()),
+            Err(error) => Err(self.fail(error)),
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 
 use liftbridge_types::{LeaderEpoch, Offset};
+use rustix::io::Errno;
 use thiserror::Error;
 
 use crate::batch::BatchError;
@@ -28,8 +29,31 @@ impl LogError {
 
     /// Whether the medium had no space left (or a quota was used up): freeing space mends it.
     pub fn is_disk_full(&self) -> bool {
-        matches!(self.source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        self.shortage() == Some(Shortage::Space)
     }
+
+    /// What there was too little of, if that is all: then nothing is broken, and the same succeeds when there is more.
+    pub fn shortage(&self) -> Option<Shortage> {
+        match self.source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Some(Shortage::Space),
+            // For want of memory other operations may fail halfway.
+            io::ErrorKind::OutOfMemory if matches!(self.operation, "open" | "create") => Some(Shortage::Files),
+            // Only opening says so, and nothing was done then.
+            _ => {
+                let code = self.source.raw_os_error().map(Errno::from_raw_os_error);
+                matches!(code, Some(Errno::MFILE | Errno::NFILE)).then_some(Shortage::Files)
+            }
+        }
+    }
+}
+
+/// What a storage operation can fail for want of, without anything being broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// Space on the medium, or of a quota.
+    Space,
+    /// Descriptors, in this process or in the system, or memory for one more: no other file can be opened until some are closed.
+    Files,
 }
 
 /// A log could not be opened. Damaged contents are no reason: they are recovered from or served around.
@@ -53,7 +77,7 @@ pub enum OpenError {
 /// Nothing was appended.
 #[derive(Debug, Error)]
 pub enum AppendError {
-    /// The storage failed. When [`LogError::is_disk_full`], the log stays usable; else it is read-only until reopened.
+    /// The storage failed. When for a [`LogError::shortage`], the log stays usable; else it is read-only until reopened.
     #[error(transparent)]
     Storage(#[from] LogError),
     /// An earlier write or sync failed, so what is on the medium is unknown: reopen the log.

@@ -64,7 +64,7 @@ pub use batch::{
 pub use commit_log::{Appended, CommitLog, PendingSync, Repair};
 pub use damage::Damage;
 pub use directory_lock::{DirectoryLock, DirectoryLockError};
-pub use error::{AppendError, LogError, OpenError, ReadError, TimeLookupError};
+pub use error::{AppendError, LogError, OpenError, ReadError, Shortage, TimeLookupError};
 pub use group_commit::GroupCommitLog;
 pub use options::{LogOptions, RetentionLimits};
 pub use reader::{ForwardReader, LogView};

@@ -21,7 +21,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use liftbridge_commitlog::{
     AppendError, BatchBuilder, BatchError, CommitLog, LogOptions, OpenError, ReadError, Record, RecordTooLarge,
-    RetentionLimits, Storage, SyncPolicy,
+    RetentionLimits, Shortage, Storage, SyncPolicy,
 };
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 use raft::eraftpb::{Entry, HardState};
@@ -83,7 +83,15 @@ pub(crate) enum PersistError {
 impl PersistError {
     /// Whether nothing is broken but the medium is full, so that the same may succeed later.
     pub(crate) fn is_disk_full(&self) -> bool {
-        matches!(self, Self::Append(AppendError::Storage(error)) if error.is_disk_full())
+        self.shortage() == Some(Shortage::Space)
+    }
+
+    /// What there was too little of, if nothing is broken and the same may succeed later.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        match self {
+            Self::Append(AppendError::Storage(error)) => error.shortage(),
+            Self::Append(_) | Self::TooLarge(_) => None,
+        }
     }
 }
 

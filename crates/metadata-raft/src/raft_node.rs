@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use liftbridge_commitlog::Shortage;
 use liftbridge_types::BrokerId;
 use raft::eraftpb::ConfState;
 use raft::{Config, RawNode, Ready, StateRole};
@@ -140,8 +141,10 @@ pub(crate) struct RaftNode {
     applied: LogIndex,
     applied_term: u64,
     waiting: VecDeque<Waiting>,
-    /// What raft wants stored and the full medium did not take. Until it does, raft must not be told anything.
+    /// What raft wants stored and could not be stored now. Until it does, raft must not be told anything.
     unstored: Option<Ready>,
+    /// For want of what.
+    shortage: Option<Shortage>,
     commands_since_snapshot: u64,
     due_snapshot: Option<DueSnapshot>,
     /// The time, counted from any fixed moment, and up to when there were ticks.
@@ -196,6 +199,7 @@ impl RaftNode {
             applied_term: 0,
             waiting: VecDeque::new(),
             unstored: None,
+            shortage: None,
             commands_since_snapshot: 0,
             due_snapshot: None,
             now: Duration::ZERO,
@@ -217,7 +221,7 @@ impl RaftNode {
             node.drive().map_err(failed)?;
         }
         let reason = match &node.unstored {
-            Some(_) => "disk is full: free space on the volume of the data directory",
+            Some(_) => node.why_unstored(),
             None if node.is_sole_voter() && node.raw.raft.state != StateRole::Leader => {
                 "this server does not lead its own metadata"
             }
@@ -244,7 +248,8 @@ impl RaftNode {
             self.drive()?;
         }
         if self.unstored.is_some() {
-            reply.answer(Err(disk_full().into()));
+            let reason = self.why_unstored().to_owned();
+            reply.answer(Err(Unavailable::LogFailed { reason }.into()));
             return Ok(());
         }
         self.propose_for(command, Some(reply))
@@ -309,25 +314,27 @@ impl RaftNode {
             };
             if !self.store(ready)? {
                 if !retried {
-                    tracing::warn!("metadata cannot be stored: the disk is full, and so is what was reserved of it");
+                    let reason = self.why_unstored();
+                    tracing::warn!(reason, "metadata cannot be stored now");
                 }
                 return Ok(());
             }
             if retried {
-                tracing::info!("there is space again: metadata is stored");
+                tracing::info!("metadata is stored again");
             }
         }
     }
 
-    /// Stores what is ready, and only then tells raft, and others, that it is. `false` when the medium is full: then nothing
-    /// has happened, and the same is tried again later.
+    /// Stores what is ready, and only then tells raft, and others, that it is. `false` when the medium is full or no file
+    /// can be opened: then nothing has happened, and the same is tried again later.
     fn store(&mut self, mut ready: Ready) -> Result<bool, NodeFailure> {
         if !ready.snapshot().is_empty() && !self.take_in(&ready)? {
             self.unstored = Some(ready);
             return Ok(false);
         }
         match self.raw.mut_store().persist(ready.entries(), ready.hs()) {
-            Err(error) if error.is_disk_full() => {
+            Err(error) if error.shortage().is_some() => {
+                self.shortage = error.shortage();
                 self.unstored = Some(ready);
                 return Ok(false);
             }
@@ -358,7 +365,7 @@ impl RaftNode {
                 tracing::warn!(%error, "metadata snapshot was not written");
                 Ok(())
             }
-            Err(InstallSnapshotError::Log(error)) if error.is_disk_full() => {
+            Err(InstallSnapshotError::Log(error)) if error.shortage().is_some() => {
                 tracing::warn!(%error, "metadata log was not compacted");
                 Ok(())
             }
@@ -396,25 +403,29 @@ impl RaftNode {
         self.raw.raft.id
     }
 
+    /// What mends it that something waits to be stored.
+    fn why_unstored(&self) -> &'static str {
+        match self.shortage {
+            Some(Shortage::Files) => "no more files can be opened: raise the limit of open files, or close connections",
+            Some(Shortage::Space) | None => "disk is full: free space on the volume of the data directory",
+        }
+    }
+
     fn is_sole_voter(&self) -> bool {
         self.raw.store().membership().voters == [self.id()]
     }
 
-    /// Makes it durable how far is committed, before membership changes with it. On a full medium it is done without.
+    /// Makes it durable how far is committed, before membership changes with it. Where it cannot be stored now it is done without.
     fn persist_commit(&mut self) -> Result<(), NodeFailure> {
         let hard_state = self.raw.raft.hard_state();
         match self.raw.mut_store().persist(&[], Some(&hard_state)) {
-            Err(error) if error.is_disk_full() => {
+            Err(error) if error.shortage().is_some() => {
                 tracing::warn!(%error, "a change of membership was not noted as committed");
                 Ok(())
             }
             other => Ok(other?),
         }
     }
-}
-
-fn disk_full() -> Unavailable {
-    Unavailable::LogFailed { reason: "disk is full: free space on the volume of the data directory".to_owned() }
 }
 
 #[cfg(test)]

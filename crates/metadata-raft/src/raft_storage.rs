@@ -17,7 +17,7 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use liftbridge_commitlog::{LogError, Volume};
+use liftbridge_commitlog::{LogError, Shortage, Volume};
 use raft::eraftpb::{ConfState, Entry, HardState, Snapshot};
 use raft::{GetEntriesContext, RaftState, Storage, StorageError};
 use thiserror::Error;
@@ -326,6 +326,16 @@ pub(crate) enum InstallSnapshotError {
     Storage(#[from] LogError),
     #[error(transparent)]
     Log(#[from] PersistError),
+}
+
+impl InstallSnapshotError {
+    /// What there was too little of, if nothing is broken and the same may succeed later.
+    pub(crate) fn shortage(&self) -> Option<Shortage> {
+        match self {
+            Self::Storage(error) => error.shortage(),
+            Self::Log(error) => error.shortage(),
+        }
+    }
 }
 
 impl Storage for RaftStorage {

@@ -146,7 +146,7 @@ pub(crate) static KEYS: &[Key] = &[
         "limits.connections",
         Kind::Integer(1, 1_000_000),
         "10000",
-        "Most connections to the API at once; more are turned away.",
+        "Most connections to the API at once; more are turned away. Never more than half of the files the process may have open, so that logs can be opened.",
     ),
     works(
         "limits.subscriptions",

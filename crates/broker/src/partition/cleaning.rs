@@ -128,12 +128,13 @@ impl Partition {
         self.survive(core, parked);
     }
 
-    /// A full disk is waited out, any other failure of the log takes the partition offline.
+    /// A shortage is waited out, any other failure of the log takes the partition offline.
     fn survive(&self, core: &mut Core, result: Result<(), AppendError>) {
         match result {
             Ok(()) => {}
-            Err(AppendError::Storage(error)) if error.is_disk_full() => {
-                tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error, "disk is full");
+            Err(AppendError::Storage(error)) if error.shortage().is_some() => {
+                tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
+                    "the log was not looked after: trying again later");
             }
             Err(error) => self.become_offline(core, error.to_string()),
         }

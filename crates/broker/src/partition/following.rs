@@ -195,13 +195,14 @@ impl Partition {
                 open.on_appended(&self.route);
                 Ok((header.leader_epoch, header.base_offset))
             }
-            Err(AppendError::Storage(error)) if error.is_disk_full() => {
-                open.on_disk_full(&self.route);
-                Err(NotAppended::NoRoom)
-            }
-            Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => {
-                Err(NotAppended::Failed(failed(error)))
-            }
+            Err(AppendError::Storage(error)) => match error.shortage() {
+                Some(shortage) => {
+                    open.on_shortage(shortage, &self.route);
+                    Err(NotAppended::NoRoom)
+                }
+                None => Err(NotAppended::Failed(failed(error.into()))),
+            },
+            Err(error @ AppendError::Failed { .. }) => Err(NotAppended::Failed(failed(error))),
             Err(
                 error
                 @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
@@ -229,10 +230,11 @@ impl Partition {
                     "damaged messages were fetched from the leader and can be read again");
                 open.damaged.remove(&whole);
             }
-            Err(error @ (AppendError::Storage(_) | AppendError::Failed { .. })) => return Err(failed(error)),
+            Err(AppendError::Storage(error)) if error.shortage().is_none() => return Err(failed(error.into())),
+            Err(error @ AppendError::Failed { .. }) => return Err(failed(error)),
             Err(error) => {
                 tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
-                    "what the leader sent does not repair what is damaged");
+                    "what is damaged was not repaired by what the leader sent");
             }
         }
         if open.damaged.is_empty() {

@@ -4,12 +4,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use liftbridge_commitlog::{Batch, ReadError};
+use liftbridge_commitlog::{Batch, ReadError, Shortage};
 use liftbridge_replication::{Body, Event, Leader, Message};
 use liftbridge_types::{BrokerId, Offset};
 
 use crate::errors::PublishError;
-use crate::partition::lifecycle::OpenLog;
+use crate::partition::lifecycle::{OpenLog, refusal_for};
 use crate::partition::mailbox::PeerEvent;
 use crate::partition::perform::Buffers;
 use crate::partition::{Partition, Wish};
@@ -110,8 +110,8 @@ impl Partition {
     }
 
     /// There is no room here: another one is to lead, where one can. Says what publishers are told meanwhile.
-    pub(super) fn make_way(&self, leader: &Leader, open: &mut OpenLog) -> PublishError {
-        let Some(to) = leader.successor() else { return PublishError::DiskFull };
+    pub(super) fn make_way(&self, leader: &Leader, open: &mut OpenLog, shortage: Shortage) -> PublishError {
+        let Some(to) = leader.successor() else { return refusal_for(shortage) };
         let now = self.host.clock.elapsed();
         if open.made_way_at.is_none_or(|at| now >= at.saturating_add(MAKE_WAY_RETRY)) {
             open.made_way_at = Some(now);

@@ -8,11 +8,15 @@
 //!     '----------------' '---------> deleted <---------'   (from every state; so is stopped)
 //!            pause
 //! ```
+//!
+//! A log that could not be opened for want of descriptors is offline too, and tried again until it can.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use liftbridge_commitlog::{AppendError, CommitLog, Damage, LogOptions, RecoveryReport, RetentionLimits};
+use liftbridge_commitlog::{
+    AppendError, CommitLog, Damage, LogOptions, OpenError, RecoveryReport, RetentionLimits, Shortage,
+};
 use liftbridge_replication::{Assignment, Event, FollowerEvent};
 use liftbridge_types::{BrokerIncarnation, StreamSettings};
 use parking_lot::{Condvar, Mutex};
@@ -21,8 +25,10 @@ use crate::errors::PublishError;
 use crate::partition::company::Company;
 use crate::partition::mailbox::Mailbox;
 use crate::partition::owed::OwedAnswers;
+use crate::partition::replicating::TROUBLE_RETRY;
 use crate::partition::role::{Replica, RoleHere};
 use crate::partition::task::Activity;
+use crate::partition::upkeep::Duty;
 use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState, Wish};
 use crate::requests::PartitionRoute;
 use crate::tail_budget::TailShare;
@@ -58,6 +64,8 @@ pub(super) enum State {
     Offline {
         /// What the storage said.
         reason: String,
+        /// Whether nothing is broken, so that opening it is tried again.
+        passing: bool,
     },
     /// It is gone, with its files.
     Deleted,
@@ -72,7 +80,7 @@ impl State {
             // It is open, and another broker leads it.
             Self::Open(_) => PublishError::NotLeader,
             Self::Paused | Self::Deleted => PublishError::Closed,
-            Self::Offline { reason } => PublishError::Offline { reason: reason.clone() },
+            Self::Offline { reason, .. } => PublishError::Offline { reason: reason.clone() },
             Self::Stopped => PublishError::ShuttingDown,
         }
     }
@@ -93,8 +101,8 @@ pub(super) struct OpenLog {
     pub(super) tail: TailShare,
     /// Whether the files are as a clean stop leaves them.
     pub(super) parked: bool,
-    /// Whether the last append found the disk full, and no room was found since.
-    disk_full: bool,
+    /// What the last append found too little of, while no more was found since.
+    shortage: Option<Shortage>,
     /// When another replica was last asked for to lead, for want of room here; in the clock's elapsed time.
     pub(super) made_way_at: Option<Duration>,
 }
@@ -111,22 +119,39 @@ impl OpenLog {
 
     /// There is room, as far as is known.
     pub(super) fn on_room(&mut self, route: &PartitionRoute) {
-        if std::mem::take(&mut self.disk_full) {
-            tracing::info!(stream = %route.stream, partition = %route.partition, "there is space again: publishing goes on");
+        if self.shortage.take().is_some() {
+            tracing::info!(stream = %route.stream, partition = %route.partition, "there is room again: publishing goes on");
         }
     }
 
-    /// Whether the disk is full, as far as is known.
-    pub(super) fn is_disk_full(&self) -> bool {
-        self.disk_full
+    /// What there is too little of to append anything, as far as is known.
+    pub(super) fn shortage(&self) -> Option<Shortage> {
+        self.shortage
     }
 
-    /// An append found the disk full.
-    pub(super) fn on_disk_full(&mut self, route: &PartitionRoute) {
-        if !std::mem::replace(&mut self.disk_full, true) {
-            tracing::error!(stream = %route.stream, partition = %route.partition,
-                "disk is full: publishes are refused until there is space on the volume of the data directory");
+    /// An append found too little of something.
+    pub(super) fn on_shortage(&mut self, shortage: Shortage, route: &PartitionRoute) {
+        if self.shortage.replace(shortage) == Some(shortage) {
+            return;
         }
+        let reason = refusal_for(shortage);
+        tracing::error!(stream = %route.stream, partition = %route.partition, %reason, "publishes are refused until then");
+    }
+}
+
+/// Why a log could not be opened, in the storage's words.
+enum NotOpened {
+    /// There was no descriptor for it.
+    Passing(String),
+    /// Something is wrong with it.
+    Failed(String),
+}
+
+/// What publishers are told of a shortage.
+pub(super) fn refusal_for(shortage: Shortage) -> PublishError {
+    match shortage {
+        Shortage::Space => PublishError::DiskFull,
+        Shortage::Files => PublishError::FilesExhausted,
     }
 }
 
@@ -176,7 +201,25 @@ impl Partition {
                 self.enter_role(core);
                 self.plan_cleaning(core);
             }
-            Err(reason) => self.become_offline(core, reason),
+            Err(NotOpened::Passing(reason)) => self.open_later(core, reason),
+            Err(NotOpened::Failed(reason)) => self.become_offline(core, reason),
+        }
+    }
+
+    /// Paused becomes offline for as long as no file can be opened.
+    fn open_later(self: &Arc<Self>, core: &mut Core, reason: String) {
+        tracing::error!(stream = %self.route.stream, partition = %self.route.partition, %reason,
+            "partition is offline until its files can be opened: trying again and again");
+        self.board.show_closed(RunState::Offline { reason: reason.clone() }, false);
+        core.state = State::Offline { reason, passing: true };
+        self.host.upkeep.schedule(TROUBLE_RETRY, Duty::Tick, Arc::downgrade(self));
+    }
+
+    /// Offline for want of descriptors becomes open, or offline again.
+    pub(super) fn maybe_open_again(self: &Arc<Self>, core: &mut Core) {
+        if matches!(core.state, State::Offline { passing: true, .. }) {
+            core.state = State::Paused;
+            self.resume_if_paused(core);
         }
     }
 
@@ -185,9 +228,11 @@ impl Partition {
         if let State::Open(replica) = &mut core.state {
             self.resign(replica, &PublishError::Closed);
             self.close_cleanly(replica);
-            core.state = State::Paused;
-            self.board.show_closed(RunState::Paused, false);
+        } else if !matches!(core.state, State::Offline { passing: true, .. }) {
+            return;
         }
+        core.state = State::Paused;
+        self.board.show_closed(RunState::Paused, false);
     }
 
     /// Open becomes offline, with the reason. Logged here and nowhere else. What is committed can still be read.
@@ -199,7 +244,7 @@ impl Partition {
             "partition is offline until the server restarts");
         self.host.metrics().partition_failures.increment(1);
         // First the state: it holds even if a bug makes the farewell panic.
-        let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone() });
+        let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone(), passing: false });
         self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
         if let State::Open(mut replica) = before {
             self.resign(&mut replica, &PublishError::Offline { reason });
@@ -278,20 +323,25 @@ impl Partition {
         self.step_alone(replica, Event::Resigned, Some(cause));
     }
 
-    fn open_log(&self, core: &Core) -> Result<Replica, String> {
+    fn open_log(&self, core: &Core) -> Result<Replica, NotOpened> {
         let storage = self.host.volume.directory(&self.directory);
         let opened = CommitLog::open(storage, self.log_options(&core.settings));
-        let (mut log, report) = opened.map_err(|error| error.to_string())?;
+        let (mut log, report) = opened.map_err(|error| match &error {
+            OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
+                NotOpened::Passing(error.to_string())
+            }
+            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
+        })?;
         self.log_recovery(&report);
         // Whatever recovery kept is this replica's; on the medium it may count as committed.
         if log.durable_end() < log.log_end() {
-            self.tolerate_full_disk(log.sync().map(drop))?;
+            self.tolerate_shortage(log.sync().map(drop))?;
         }
         let role = self.begin_role(core, &log, log.checkpointed_high_watermark(), false);
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {
-            self.tolerate_full_disk(log.park(role.high_watermark()))?;
+            self.tolerate_shortage(log.park(role.high_watermark()))?;
         }
         let tail = self.host.tails.share();
         let open = OpenLog {
@@ -302,21 +352,21 @@ impl Partition {
             damaged: report.damaged.into_iter().collect(),
             tail,
             parked: true,
-            disk_full: false,
+            shortage: None,
             made_way_at: None,
         };
         Ok(Replica { open, role })
     }
 
-    /// A full disk does not keep a log from being read.
-    fn tolerate_full_disk(&self, result: Result<(), AppendError>) -> Result<(), String> {
+    /// What there is too little of for storing does not keep a log from being read.
+    fn tolerate_shortage(&self, result: Result<(), AppendError>) -> Result<(), NotOpened> {
         match result {
-            Err(AppendError::Storage(error)) if error.is_disk_full() => {
+            Err(AppendError::Storage(error)) if error.shortage().is_some() => {
                 tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
-                    "disk is full: the log is open, but was not checkpointed");
+                    "the log is open, but was not checkpointed");
                 Ok(())
             }
-            other => other.map_err(|error| error.to_string()),
+            other => other.map_err(|error| NotOpened::Failed(error.to_string())),
         }
     }
 

@@ -24,7 +24,7 @@ use liftbridge_replication::{Effect, Event, Leader, Proposal as LeaderProposal, 
 use liftbridge_types::{AckPolicy, Offset, Timestamp};
 
 use crate::errors::PublishError;
-use crate::partition::lifecycle::OpenLog;
+use crate::partition::lifecycle::{OpenLog, refusal_for};
 use crate::partition::owed::Owed;
 use crate::partition::proposal::Proposal;
 use crate::partition::role::{Replica, RoleHere};
@@ -178,15 +178,15 @@ impl<'a> Cycle<'a> {
         self.carry_out();
     }
 
-    /// A full disk costs one batch and is tried again with the next, here or where there is room; anything else ends the
-    /// leadership.
+    /// A full disk, or no descriptor, costs one batch and is tried again with the next, here or where there is room; anything
+    /// else ends the leadership.
     fn on_append_failed(&mut self, error: &AppendError) {
         let effects = &mut self.buffers.effects;
         if let AppendError::Storage(storage) = error
-            && storage.is_disk_full()
+            && let Some(shortage) = storage.shortage()
         {
-            self.open.on_disk_full(&self.partition.route);
-            self.failure = Some(self.partition.make_way(self.leader, self.open));
+            self.open.on_shortage(shortage, &self.partition.route);
+            self.failure = Some(self.partition.make_way(self.leader, self.open, shortage));
             self.leader.step(self.began_at, Event::AppendFailed, effects);
         } else {
             self.failure = Some(PublishError::Offline { reason: error.to_string() });
@@ -266,9 +266,10 @@ impl Partition {
                     Effect::Refuse { id, refusal } => {
                         if let Some(owed) = open.owed.take(id) {
                             let error = self.publish_error(refusal, owed.expected_offset, failure);
-                            // Others have no room, or are gone; but here, too, it is the disk that publishing waits for.
-                            let is_full = open.is_disk_full() && matches!(error, PublishError::TooFewInSync { .. });
-                            owed.reply.answer(Err(if is_full { PublishError::DiskFull } else { error }));
+                            // Others have no room, or are gone; but here, too, it is room that publishing waits for.
+                            let is_short = matches!(error, PublishError::TooFewInSync { .. });
+                            let shortage = open.shortage().filter(|_| is_short);
+                            owed.reply.answer(Err(shortage.map_or(error, refusal_for)));
                         }
                     }
                     Effect::Send { to, message } => self.send(&to, *message),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Drain;
 
+use liftbridge_commitlog::Shortage;
 use liftbridge_replication::{Body, Event as LeaderEvent, FollowerEffect, FollowerEvent, InSyncChange, Message};
 use liftbridge_types::{BrokerId, Offset, PartitionEpoch, StreamId};
 
@@ -17,8 +18,9 @@ use crate::partition::upkeep::Duty;
 use crate::peers::PartitionMessage;
 use crate::requests::PartitionRoute;
 
-/// How often a follower asks for what it found damaged, and a replica without room looks for some.
-const TROUBLE_RETRY: Duration = Duration::from_secs(1);
+/// How often a follower asks for what it found damaged, a replica without room looks for some, and a log is opened again for
+/// which there was no descriptor.
+pub(super) const TROUBLE_RETRY: Duration = Duration::from_secs(1);
 
 /// Something a partition wants the cluster to agree on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,13 +126,13 @@ impl Partition {
         let State::Open(replica) = &core.state else { return };
         self.show_lag(&replica.role);
         let retry_at = || core.tick_at.unwrap_or_else(|| self.host.clock.elapsed().saturating_add(TROUBLE_RETRY));
-        let (is_damaged, is_full) = (!replica.open.damaged.is_empty(), replica.open.is_disk_full());
+        let (is_damaged, is_short) = (!replica.open.damaged.is_empty(), replica.open.shortage().is_some());
         let due = match &replica.role {
             RoleHere::Leading(leader) => {
-                let look_at = (is_full && leader.is_replicated()).then(retry_at);
+                let look_at = (is_short && leader.is_replicated()).then(retry_at);
                 leader.next_tick().into_iter().chain(look_at).min()
             }
-            RoleHere::Following(_) => (is_damaged || is_full).then(retry_at),
+            RoleHere::Following(_) => (is_damaged || is_short).then(retry_at),
             RoleHere::Waiting { .. } => None,
         };
         if let Some(due) = due
@@ -145,6 +147,7 @@ impl Partition {
     /// A tick is due, or was.
     pub(super) fn tick(self: &Arc<Self>, core: &mut Core) {
         core.tick_at = None;
+        self.maybe_open_again(core);
         if let State::Open(replica) = &mut core.state {
             let elapsed = self.host.clock.elapsed();
             self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);
@@ -174,7 +177,13 @@ impl Partition {
 impl Partition {
     /// Notes that there is room again, and tells the leader.
     fn look_for_room(&self, replica: &mut Replica) {
-        if !replica.open.is_disk_full() || !self.host.has_room() {
+        // Whether there are descriptors shows when one is asked for.
+        let is_over = match replica.open.shortage() {
+            None => false,
+            Some(Shortage::Files) => true,
+            Some(Shortage::Space) => self.host.has_room(),
+        };
+        if !is_over {
             return;
         }
         replica.open.on_room(&self.route);

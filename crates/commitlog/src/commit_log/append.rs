@@ -13,6 +13,7 @@ use crate::batch::{Batch, BatchBuilder, BatchHeader};
 use crate::error::{AppendError, LogError};
 use crate::segment::Segment;
 use crate::segment_index::IndexEntry;
+use crate::small_file;
 use crate::sync_policy::SyncPolicy;
 
 /// A position in a segment's index is 32 bits wide, so a segment ends before that.
@@ -192,7 +193,11 @@ impl CommitLog {
     pub(super) fn begin_segment(&mut self) -> Result<(), AppendError> {
         let segment = Arc::new(Segment::empty(self.log_end()));
         let file = segment.create_file(self.storage())?;
-        self.sync_directory()?;
+        if let Err(error) = self.sync_directory() {
+            // Another attempt creates it anew.
+            small_file::remove(self.storage(), segment.log_name()).map_err(|doubt| self.fail(doubt))?;
+            return Err(error);
+        }
         let mut segments = self.shared.segments().to_vec();
         segments.push(segment.clone());
         self.shared.replace_segments(segments);

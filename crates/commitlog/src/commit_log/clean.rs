@@ -37,7 +37,7 @@ impl CommitLog {
         // A crash may undo any of the renames, not only the last ones; the log start on disk decides then.
         let log_start = segments.get(count).map_or(self.log_end(), |segment| segment.base());
         let announced = tolerate_full_disk(self.write_checkpoint(log_start, high_watermark))?.is_some();
-        if announced {
+        if announced || !self.names_durable {
             self.sync_directory()?;
         }
         for (released, segment) in segments.iter().take(count).enumerate() {

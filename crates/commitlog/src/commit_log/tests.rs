@@ -9,7 +9,7 @@ use liftbridge_types::{Header, LeaderEpoch, Offset, Timestamp};
 
 use super::CommitLog;
 use crate::batch::BatchBuilder;
-use crate::error::{AppendError, ReadError, TimeLookupError};
+use crate::error::{AppendError, ReadError, Shortage, TimeLookupError};
 use crate::options::{LogOptions, RetentionLimits};
 use crate::reader::LogView;
 use crate::storage::{FaultyVolume, MemoryVolume, Storage, Volume};
@@ -431,6 +431,47 @@ fn a_log_that_answers_that_the_disk_is_full_can_be_appended_to() {
         }
     }
     assert!(full > 0);
+}
+
+/// Wherever they run out: at an append, a roll, a cleaning, a checkpoint.
+#[test]
+fn a_log_goes_on_when_there_are_descriptors_again() {
+    let retention = RetentionLimits { messages: Some(8), ..RetentionLimits::default() };
+    for (after, is_parked) in (0..100).flat_map(|after| [(after, false), (after, true)]) {
+        let volume = FaultyVolume::new(after);
+        let mut log = open(&volume.directory("log"), LogOptions { retention, ..small() });
+        volume.exhaust_files(Some(after));
+        let (mut end, mut refused) = (0, 0);
+        let mut note = |done: Result<(), AppendError>| {
+            if let Err(error) = &done {
+                let is_passing = matches!(error, AppendError::Storage(e) if e.shortage() == Some(Shortage::Files));
+                assert!(is_passing, "after {after}: {error}");
+                refused += 1;
+            }
+            done.is_ok()
+        };
+        for _ in 0..40 {
+            let mut builder = BatchBuilder::new();
+            builder.push(None, &[b'x'; 200], &[]).unwrap();
+            if note(log.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).map(drop)) {
+                end += 1;
+            }
+            note(log.sync().map(drop));
+            note(log.clean(Timestamp::EPOCH, Offset::new(end)).map(drop));
+            note(if is_parked { log.park(Offset::new(end)) } else { log.checkpoint(Offset::new(end)) });
+        }
+        assert!(refused > 0, "after {after}");
+        volume.exhaust_files(None);
+        fill(&mut log, end + 20, 1);
+        assert_eq!(log.sync().unwrap(), Offset::new(end + 20), "after {after}");
+        log.clean(Timestamp::EPOCH, Offset::new(end + 20)).unwrap();
+        let start = log.log_start();
+        drop(log);
+        volume.crash();
+        let (log, report) = CommitLog::open(volume.directory("log"), small()).unwrap();
+        assert_eq!((log.log_end(), report.damaged), (Offset::new(end + 20), vec![]), "after {after}");
+        assert_eq!(read(&log.view(), 0, end + 20, 1).first().map(|(offset, _)| *offset), Some(start.get()));
+    }
 }
 
 #[test]

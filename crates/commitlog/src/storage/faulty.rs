@@ -97,6 +97,12 @@ impl FaultyVolume {
         self.medium.lock().faults.limit_free_bytes(bytes);
     }
 
+    /// Lets so many more operations happen; from then on there is no descriptor to open a file or a directory with, as `EMFILE`
+    /// says. What is open stays open. `None` = there are descriptors.
+    pub fn exhaust_files(&self, after: Option<u64>) {
+        self.medium.lock().faults.plan_exhaustion(after);
+    }
+
     /// Makes reads that touch `range` of the file at `path` (`<directory>/<name>`) fail; `None` = none any more.
     pub fn fail_reads(&self, path: &str, range: Option<Range<u64>>) {
         self.medium.lock().faults.plan_unreadable(path, range);
@@ -251,6 +257,7 @@ impl Storage for FaultyDirectory {
     fn create(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         check_name(name)?;
         let inode = self.operate(|medium| {
+            medium.faults.on_open()?;
             let number = medium.inode_count;
             let inode = Arc::new(Inode { number, content: Mutex::new(Content::default()) });
             medium.directories.entry(self.path.clone()).or_default().create(name, &inode)?;
@@ -262,7 +269,10 @@ impl Storage for FaultyDirectory {
 
     fn open(&self, name: &str) -> io::Result<Arc<dyn StorageFile>> {
         check_name(name)?;
-        let inode = self.operate(|medium| medium.names(&self.path)?.get(name).cloned())?;
+        let inode = self.operate(|medium| {
+            medium.faults.on_open()?;
+            medium.names(&self.path)?.get(name).cloned()
+        })?;
         Ok(self.handle(name, inode))
     }
 
@@ -272,6 +282,7 @@ impl Storage for FaultyDirectory {
             bytes: inode.content.lock().bytes().len() as u64,
         };
         self.operate(|medium| {
+            medium.faults.on_open()?;
             Ok(medium.names(&self.path).map_or(Vec::new(), |names| names.iter().map(entry).collect()))
         })
     }
@@ -293,6 +304,7 @@ impl Storage for FaultyDirectory {
 
     fn sync_directory(&self) -> io::Result<()> {
         self.operate(|medium| {
+            medium.faults.on_open()?;
             medium.faults.on_sync()?;
             if let Ok(names) = medium.names(&self.path) {
                 names.sync();

@@ -9,7 +9,6 @@ use crate::cluster_event::{Applied, ClusterEvent};
 use crate::codec::{decode_command, decode_membership_change, decode_snapshot};
 use crate::log_index::LogIndex;
 use crate::proposal::{ProposalReply, Unavailable};
-use crate::raft_storage::InstallSnapshotError;
 
 impl RaftNode {
     pub(super) fn apply_entries(&mut self, entries: Vec<Entry>) -> Result<(), NodeFailure> {
@@ -80,16 +79,17 @@ impl RaftNode {
         Ok(())
     }
 
-    /// Takes in the whole state that another server sent; `false` when the medium is full.
+    /// Takes in the whole state that another server sent; `false` when there is too little of something to store it now.
     pub(super) fn take_in(&mut self, ready: &Ready) -> Result<bool, NodeFailure> {
         let snapshot = ready.snapshot();
         let contents = decode_snapshot(&snapshot.data).map_err(NodeFailure::Snapshot)?;
         let hard_state = self.raw.raft.hard_state();
         match self.raw.mut_store().take_in(snapshot, &hard_state) {
             Ok(()) => {}
-            Err(InstallSnapshotError::Storage(error)) if error.is_disk_full() => return Ok(false),
-            Err(InstallSnapshotError::Log(error)) if error.is_disk_full() => return Ok(false),
-            Err(error) => return Err(NodeFailure::TakeIn(error)),
+            Err(error) => {
+                self.shortage = error.shortage();
+                return if self.shortage.is_some() { Ok(false) } else { Err(NodeFailure::TakeIn(error)) };
+            }
         }
         tracing::info!(index = %contents.index, "metadata was sent whole by another server");
         self.state.change(contents.index, |state| *state = contents.state);

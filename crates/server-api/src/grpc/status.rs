@@ -90,7 +90,9 @@ pub(crate) fn publish(error: &PublishError) -> Status {
         PublishError::Readonly { .. } | PublishError::NotLeader => Code::FailedPrecondition,
         PublishError::Resume(reason) => return metadata("Failed to resume stream", reason),
         PublishError::IncorrectOffset { .. } => Code::Unknown,
-        PublishError::DiskFull | PublishError::Overloaded { .. } => Code::ResourceExhausted,
+        PublishError::DiskFull | PublishError::FilesExhausted | PublishError::Overloaded { .. } => {
+            Code::ResourceExhausted
+        }
         PublishError::Offline { .. }
         | PublishError::TooFewInSync { .. }
         | PublishError::LeadershipMoved
@@ -117,6 +119,7 @@ pub(crate) fn publish_async(error: &PublishError) -> PublishAsyncError {
         PublishError::IncorrectOffset { .. } => Code::IncorrectOffset,
         PublishError::Resume(_)
         | PublishError::DiskFull
+        | PublishError::FilesExhausted
         | PublishError::Offline { .. }
         | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }
@@ -156,6 +159,7 @@ pub(crate) fn nack(error: &PublishError) -> Option<ack::Error> {
         | PublishError::Resume(_)
         | PublishError::TooManyHeaders { .. }
         | PublishError::DiskFull
+        | PublishError::FilesExhausted
         | PublishError::Offline { .. }
         | PublishError::TooFewInSync { .. }
         | PublishError::Overloaded { .. }

@@ -166,6 +166,50 @@ async fn a_full_disk_refuses_publishes_until_there_is_space() {
 }
 
 #[tokio::test]
+async fn where_no_file_can_be_opened_publishes_are_refused_until_one_can() {
+    let volume = FaultyVolume::new(1);
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    let (unused, parked, in_use) = (node.open(0), node.open(1), node.open(2));
+    parked.publish_and_wait("before", AckPolicy::All).await.unwrap();
+    node.advance(Duration::from_secs(60));
+    parked.settle().await;
+    in_use.publish_and_wait("before", AckPolicy::All).await.unwrap();
+
+    volume.exhaust_files(Some(0));
+    for (partition, policy) in [(&unused, AckPolicy::All), (&parked, AckPolicy::Leader), (&unused, AckPolicy::Leader)] {
+        let refused = partition.publish_and_wait("refused", policy).await;
+        assert_eq!(refused.unwrap_err(), PublishError::FilesExhausted);
+        assert_eq!(partition.status().state, RunState::Open);
+    }
+    in_use.publish_and_wait("its file is open", AckPolicy::All).await.unwrap();
+
+    volume.exhaust_files(None);
+    for (partition, offset) in [(&unused, 0), (&parked, 1), (&in_use, 2)] {
+        let stored = partition.publish_and_wait("after", AckPolicy::All).await.unwrap();
+        assert_eq!(stored.offset, Offset::new(offset));
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_could_not_be_opened_for_want_of_descriptors_is_opened_when_there_are_some() {
+    let volume = FaultyVolume::new(1);
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    volume.exhaust_files(Some(0));
+    let (partition, paused) = (node.open(0), node.open(1));
+    paused.pause().await;
+    for _ in 0..3 {
+        let refused = partition.publish_and_wait("refused", AckPolicy::All).await;
+        assert!(matches!(refused, Err(PublishError::Offline { .. })), "{refused:?}");
+        node.advance(Duration::from_secs(1));
+        partition.settle().await;
+    }
+    volume.exhaust_files(None);
+    node.advance(Duration::from_secs(1));
+    assert_eq!(partition.publish_and_wait("after", AckPolicy::All).await.unwrap().offset, Offset::ZERO);
+    assert_eq!(paused.status().state, RunState::Paused, "nobody resumed it");
+}
+
+#[tokio::test]
 async fn a_failed_sync_takes_one_partition_offline_and_no_other() {
     let volume = FaultyVolume::new(1);
     let node = Node::new(Arc::new(volume.clone()), |_| {});

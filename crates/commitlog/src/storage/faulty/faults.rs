@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
 
+use rustix::io::Errno;
+
 /// The faults planned, and the count of operations they go by.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
@@ -11,6 +13,8 @@ pub(super) struct Faults {
     /// Error by the number of the operation it hits.
     operations: BTreeMap<u64, io::ErrorKind>,
     syncs: Option<io::ErrorKind>,
+    /// The number of the operation from which on no file and no directory can be opened.
+    files_exhausted: Option<u64>,
     /// The number of the operation from which on none happens any more.
     power_off: Option<u64>,
     free_bytes: Option<u64>,
@@ -29,6 +33,17 @@ impl Faults {
 
     pub(super) fn plan_syncs(&mut self, kind: Option<io::ErrorKind>) {
         self.syncs = kind;
+    }
+
+    /// Lets so many more operations happen and has no descriptors from then on; `None` = there are some.
+    pub(super) fn plan_exhaustion(&mut self, after: Option<u64>) {
+        self.files_exhausted = after.map(|after| self.operation_count.saturating_add(after));
+    }
+
+    /// The newest operation takes a descriptor, if there is one.
+    pub(super) fn on_open(&self) -> io::Result<()> {
+        let is_exhausted = self.files_exhausted.is_some_and(|first| first < self.operation_count);
+        if is_exhausted { Err(Errno::MFILE.into()) } else { Ok(()) }
     }
 
     /// Lets so many more operations happen and then none; `None` = no end of them.

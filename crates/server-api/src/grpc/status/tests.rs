@@ -75,6 +75,8 @@ fn a_message_that_was_not_stored_says_why() {
     let alone_text = "1 replicas are in sync, `ALL` needs 2: publish again when there are more";
     check(alone, Code::Unavailable, alone_text);
     check(PublishError::DiskFull, Code::ResourceExhausted, full);
+    let files = "no more files can be opened: raise the limit of open files or close connections, then publish again";
+    check(PublishError::FilesExhausted, Code::ResourceExhausted, files);
     let failed_text = "Failed to resume stream: metadata log failed: disk gone";
     check(PublishError::Resume(failed()), Code::Internal, failed_text);
     check(PublishError::ShuttingDown, Code::Unavailable, "server is shutting down");

@@ -134,6 +134,7 @@ fn refusal(error: PublishError) -> v1::PublishRefusal {
         PublishError::TooLarge { bytes, limit } => Reason::TooLarge(out_of_bounds(bytes, limit)),
         PublishError::TooManyHeaders { headers, limit } => Reason::TooManyHeaders(out_of_bounds(headers, limit)),
         PublishError::DiskFull => Reason::DiskFull(NOTHING),
+        PublishError::FilesExhausted => Reason::FilesExhausted(NOTHING),
         PublishError::Offline { reason } => Reason::Offline(reason),
         PublishError::TooFewInSync { in_sync_count, minimum } => {
             Reason::TooFewInSync(out_of_bounds(in_sync_count, minimum))
@@ -168,6 +169,7 @@ fn error(reason: Reason) -> PublishError {
             PublishError::TooManyHeaders { headers: size(bounds.found), limit: size(bounds.limit) }
         }
         Reason::DiskFull(_) => PublishError::DiskFull,
+        Reason::FilesExhausted(_) => PublishError::FilesExhausted,
         Reason::Offline(reason) => PublishError::Offline { reason },
         Reason::TooFewInSync(bounds) => {
             PublishError::TooFewInSync { in_sync_count: size(bounds.found), minimum: size(bounds.limit) }
@@ -249,6 +251,7 @@ mod tests {
             PublishError::TooLarge { bytes: 10, limit },
             PublishError::TooManyHeaders { headers: 10, limit },
             PublishError::DiskFull,
+            PublishError::FilesExhausted,
             PublishError::Offline { reason: "r".into() },
             PublishError::TooFewInSync { in_sync_count: 1, minimum: 2 },
             PublishError::Overloaded { waiting_bytes: 1 },

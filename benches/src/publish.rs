@@ -93,6 +93,7 @@ impl Publisher for InProcess {
                 stream: STREAM.into(),
                 partition: 0,
                 message: Message { value: VALUE, ..Message::default() },
+                arrived_on: None,
                 ack_policy: AckPolicy::All,
                 expected_offset: -1,
             };

@@ -235,7 +235,8 @@ mod tests {
     fn held() -> (Held, oneshot::Receiver<PublishOutcome>) {
         let (reply, outcome) = PublishReply::one();
         let (message, ack_policy) = (Message::default(), AckPolicy::All);
-        let request = Publish { stream: "foo".into(), partition: 0, message, ack_policy, expected_offset: -1 };
+        let (arrived_on, expected_offset) = (None, -1);
+        let request = Publish { stream: "foo".into(), partition: 0, message, arrived_on, ack_policy, expected_offset };
         (Held { request, reply, permit: Some(AdmissionPermit::none()), end: Instant::now() + PATIENCE }, outcome)
     }
 

@@ -11,11 +11,11 @@ use liftbridge_metadata_raft::Stream;
 
 use crate::administration::PartitionTrouble;
 use crate::broker::Broker;
-use crate::metrics::{NodeTroubles, StreamGauges};
+use crate::metrics::{NodeTroubles, StreamGauges, describe_streams, show_stream};
 use crate::node::Node;
 
 impl Broker {
-    /// Brings metrics that are read, not counted, up to date; called before each scrape.
+    /// Brings metrics that are read, not counted, up to date, but for those by stream; called before each scrape.
     pub fn refresh_metrics(&self) {
         let node = &self.node;
         node.host.refresh_metrics();
@@ -25,11 +25,21 @@ impl Broker {
         let agreed: Vec<Arc<Stream>> = node.metadata.state().streams().iter().cloned().collect();
         for stream in agreed {
             node.add_troubles(&stream, &mut troubles);
-            if let Some(gauges) = node.gauges(&stream) {
-                node.host.metrics().show_stream(&stream.name, &gauges);
-            }
         }
         node.host.metrics().show_troubles(&troubles);
+    }
+
+    /// Shows what is read of each stream that is here to the recorder of this thread. A new one at each scrape, which
+    /// has never heard of the streams that are gone.
+    pub fn show_streams(&self) {
+        describe_streams();
+        let node = &self.node;
+        let agreed: Vec<Arc<Stream>> = node.metadata.state().streams().iter().cloned().collect();
+        for stream in agreed {
+            if let Some(gauges) = node.gauges(&stream) {
+                show_stream(&stream.name, &gauges);
+            }
+        }
     }
 }
 

@@ -1,7 +1,8 @@
 //! The names of what this crate counts and measures, and nothing else.
 //!
 //! Handles are made once and kept: nothing is looked up per message. The one label is `stream`, a stream's name; there is
-//! none per partition, because a node holds tens of thousands of them.
+//! none per partition, because a node holds tens of thousands of them. What has the label is shown anew to each scrape, so that
+//! nothing is said of a stream that is gone.
 
 use std::time::Duration;
 
@@ -107,16 +108,6 @@ impl Metrics {
         }
     }
 
-    /// Shows what was read off a stream's partitions just before a scrape.
-    pub(crate) fn show_stream(&self, stream: &StreamName, gauges: &StreamGauges) {
-        let label = || stream.as_str().to_owned();
-        let lag_seconds = gauges.replication_lag.as_secs_f64();
-        metrics::gauge!(PARTITION_LAG, "stream" => label()).set(as_gauge(gauges.uncommitted));
-        metrics::gauge!(ISR_COUNT, "stream" => label()).set(as_gauge(gauges.isr_count as u64));
-        metrics::gauge!(REPLICATION_LAG_SECONDS, "stream" => label()).set(lag_seconds);
-        metrics::gauge!(REPLICATION_LAG_MS, "stream" => label()).set(lag_seconds * 1000.0);
-    }
-
     /// Shows what was found wrong just before a scrape.
     pub(crate) fn show_troubles(&self, troubles: &NodeTroubles) {
         self.controller.set(if troubles.is_controller { 1.0 } else { 0.0 });
@@ -124,6 +115,25 @@ impl Metrics {
         self.under_replicated.set(as_gauge(troubles.under_replicated));
         self.at_min_isr.set(as_gauge(troubles.at_minimum));
     }
+}
+
+/// Describes what [`show_stream`] shows.
+pub(crate) fn describe_streams() {
+    metrics::describe_gauge!(PARTITION_LAG, Unit::Count, "Records written but not committed, by stream.");
+    metrics::describe_gauge!(ISR_COUNT, Unit::Count, "In-sync replicas of the partition that has fewest, by stream.");
+    let lag = "Time that an in-sync follower of a partition led here has been behind, the longest, by stream";
+    metrics::describe_gauge!(REPLICATION_LAG_SECONDS, Unit::Seconds, format!("{lag}."));
+    metrics::describe_gauge!(REPLICATION_LAG_MS, Unit::Milliseconds, format!("{lag}, in milliseconds."));
+}
+
+/// Shows what was read off a stream's partitions, to the recorder of one scrape.
+pub(crate) fn show_stream(stream: &StreamName, gauges: &StreamGauges) {
+    let label = || stream.as_str().to_owned();
+    let lag_seconds = gauges.replication_lag.as_secs_f64();
+    metrics::gauge!(PARTITION_LAG, "stream" => label()).set(as_gauge(gauges.uncommitted));
+    metrics::gauge!(ISR_COUNT, "stream" => label()).set(as_gauge(gauges.isr_count as u64));
+    metrics::gauge!(REPLICATION_LAG_SECONDS, "stream" => label()).set(lag_seconds);
+    metrics::gauge!(REPLICATION_LAG_MS, "stream" => label()).set(lag_seconds * 1000.0);
 }
 
 /// A count as metrics carry it.
@@ -137,11 +147,6 @@ fn describe() {
     metrics::describe_counter!(BYTES_IN, Unit::Bytes, "Keys, values and headers of the messages appended.");
     metrics::describe_counter!(MESSAGES_OUT, Unit::Count, "Messages handed to subscribers.");
     metrics::describe_counter!(BYTES_OUT, Unit::Bytes, "Keys, values and headers of the messages handed out.");
-    metrics::describe_gauge!(PARTITION_LAG, Unit::Count, "Records written but not committed, by stream.");
-    metrics::describe_gauge!(ISR_COUNT, Unit::Count, "In-sync replicas of the partition that has fewest, by stream.");
-    let lag = "Time that an in-sync follower of a partition led here has been behind, the longest, by stream";
-    metrics::describe_gauge!(REPLICATION_LAG_SECONDS, Unit::Seconds, format!("{lag}."));
-    metrics::describe_gauge!(REPLICATION_LAG_MS, Unit::Milliseconds, format!("{lag}, in milliseconds."));
     let under_replicated = "Partitions led here with fewer in-sync replicas than replicas.";
     metrics::describe_gauge!(UNDER_REPLICATED, Unit::Count, under_replicated);
     metrics::describe_gauge!(LEADERLESS, Unit::Count, "Partitions nobody leads, as the controller says; 0 elsewhere.");

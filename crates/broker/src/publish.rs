@@ -5,10 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use bytes::Bytes;
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft::{ProposeError, Rejection};
-use liftbridge_types::{AckPolicy, Message, PartitionId, Subject};
+use liftbridge_types::{AckPolicy, PartitionId, Subject};
 use tokio::time::Instant;
 
 use crate::agreement::unavailable;
@@ -115,20 +114,20 @@ impl Broker {
         }
         let mut holding = Vec::new();
         for (partition, reply) in partitions.iter().zip(reply.first_of(partitions.len())) {
+            let request = Publish {
+                stream: Arc::from(partition.route().stream.as_str()),
+                partition: partition.route().partition.to_wire(),
+                message: message.clone(),
+                arrived_on: (*partition.subject() != subject).then(|| subject.clone()),
+                ack_policy,
+                expected_offset: EXPECTED_OFFSET_OF_SUBJECT,
+            };
             let Some(replica) = partition.open_to_publishers() else {
-                self.forward_from_subject(partition, message.clone(), ack_policy, reply).await;
+                self.forward(partition, request, reply).await;
                 continue;
             };
             let permit = self.node.host.admission().acquire(message.payload_bytes()).await;
-            let handover = replica.publish(Proposal {
-                message: message.clone(),
-                arrived_on: (*partition.subject() != subject).then(|| subject.clone()),
-                reply_subject: Bytes::new(),
-                ack_policy,
-                expected_offset: EXPECTED_OFFSET_OF_SUBJECT,
-                reply,
-                permit,
-            });
+            let handover = replica.publish(Proposal::new(request, reply, permit));
             if handover == Handover::Held {
                 holding.push(Arc::clone(partition));
             }
@@ -136,20 +135,6 @@ impl Broker {
         for partition in holding {
             self.resume_for_held(partition).await;
         }
-    }
-
-    /// Hands a message that was published to a subject to whoever leads one of the partitions it reaches.
-    async fn forward_from_subject(
-        &self,
-        partition: &Arc<LocalPartition>,
-        message: Message,
-        ack_policy: AckPolicy,
-        reply: PublishReply,
-    ) {
-        let (stream, number) = (Arc::from(partition.route().stream.as_str()), partition.route().partition.to_wire());
-        let expected_offset = EXPECTED_OFFSET_OF_SUBJECT;
-        let request = Publish { stream, partition: number, message, ack_policy, expected_offset };
-        self.forward(partition, request, reply).await;
     }
 
     /// The replica here that the message is for, resumed if it is paused, or why the message is refused.

@@ -72,6 +72,8 @@ pub struct Publish {
     pub partition: i32,
     /// What to store.
     pub message: Message,
+    /// The literal subject it was published to, when it was and that is not the partition's own.
+    pub arrived_on: Option<Subject>,
     /// What to wait for.
     pub ack_policy: AckPolicy,
     /// The offset the message must get on a stream with optimistic concurrency control; -1 = any. Other streams ignore it.

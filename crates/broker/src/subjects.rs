@@ -2,11 +2,10 @@
 //! store the message, which is asked anew for each.
 //!
 //! A partition listens on one subject (behaviour spec, section 3). A message reaches every partition whose subject
-//! matches, and of those that listen on the same subject in the same load-balance group one: they take turns, those that
-//! cannot store anything at the moment being passed over. Groups of different subjects share nothing even when they are
-//! called the same.
+//! matches, and of those among them that name the same load-balance group one, whatever their subjects: they take turns,
+//! those that cannot store anything at the moment being passed over.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use liftbridge_types::Subject;
@@ -43,10 +42,12 @@ struct Listeners<P> {
     groups: Vec<Group<P>>,
 }
 
+/// The members of a load-balance group that listen on one subject.
 #[derive(Debug)]
 struct Group<P> {
     name: Box<str>,
     members: Vec<P>,
+    /// Grows with each choice of which this is the first part.
     turn: AtomicUsize,
 }
 
@@ -94,12 +95,16 @@ impl<P: Clone + PartialEq> Subjects<P> {
     /// Whom a message published on the literal subject `published` reaches, of those that are `able` to take it.
     pub(crate) fn route(&self, published: &Subject, able: impl Fn(&P) -> bool) -> Vec<P> {
         let routes = self.routes.read();
-        let mut reached = Vec::new();
-        if let Some(listeners) = routes.literal.get(published) {
-            listeners.choose(&able, &mut reached);
-        }
+        let mut listening: Vec<&Listeners<P>> = routes.literal.get(published).into_iter().collect();
         let tokens: Vec<&str> = published.as_str().split('.').collect();
-        routes.wildcard.route(&tokens, &able, &mut reached);
+        routes.wildcard.collect(&tokens, &mut listening);
+        let each = listening.iter().flat_map(|listeners| &listeners.each);
+        let mut reached: Vec<P> = each.filter(|listener| able(listener)).cloned().collect();
+        let mut groups: BTreeMap<&str, Vec<&Group<P>>> = BTreeMap::new();
+        for group in listening.iter().flat_map(|listeners| &listeners.groups) {
+            groups.entry(&group.name).or_default().push(group);
+        }
+        reached.extend(groups.values().filter_map(|parts| choose(parts, &able)));
         reached
     }
 }
@@ -132,12 +137,12 @@ impl<P: Clone + PartialEq> Node<P> {
     }
 
     /// Recurses once per token of a subject of bounded length; each token has at most two ways down.
-    fn route(&self, tokens: &[&str], able: &impl Fn(&P) -> bool, reached: &mut Vec<P>) {
-        let [token, rest @ ..] = tokens else { return self.ending.choose(able, reached) };
-        self.below.choose(able, reached);
+    fn collect<'a>(&'a self, tokens: &[&str], listening: &mut Vec<&'a Listeners<P>>) {
+        let [token, rest @ ..] = tokens else { return listening.push(&self.ending) };
+        listening.push(&self.below);
         let literal = self.children.get(*token).filter(|_| *token != "*");
         for child in literal.into_iter().chain(self.children.get("*")) {
-            child.route(rest, able, reached);
+            child.collect(rest, listening);
         }
     }
 }
@@ -165,16 +170,19 @@ impl<P: Clone + PartialEq> Listeners<P> {
         }
         self.groups.retain(|group| !group.members.is_empty());
     }
+}
 
-    fn choose(&self, able: &impl Fn(&P) -> bool, reached: &mut Vec<P>) {
-        reached.extend(self.each.iter().filter(|member| able(member)).cloned());
-        for group in &self.groups {
-            let able_members: Vec<&P> = group.members.iter().filter(|member| able(member)).collect();
-            let turn = group.turn.fetch_add(1, Ordering::Relaxed);
-            let chosen = turn.checked_rem(able_members.len()).and_then(|position| able_members.get(position));
-            reached.extend(chosen.map(|member| (*member).clone()));
-        }
-    }
+/// Whose turn it is among the members of one group, whose `parts` listen on one subject each.
+fn choose<P: Clone>(parts: &[&Group<P>], able: &impl Fn(&P) -> bool) -> Option<P> {
+    let (first, others) = parts.split_first()?;
+    let members = parts.iter().flat_map(|part| &part.members);
+    let able_members: Vec<&P> = members.filter(|member| able(member)).collect();
+    // The sum grows by one with each choice among the same parts, and choices among others do not set it back.
+    let turn = others.iter().fold(first.turn.fetch_add(1, Ordering::Relaxed), |sum, part| {
+        sum.wrapping_add(part.turn.load(Ordering::Relaxed))
+    });
+    let chosen = turn.checked_rem(able_members.len()).and_then(|position| able_members.get(position));
+    chosen.map(|member| (*member).clone())
 }
 
 impl<P> Default for Node<P> {

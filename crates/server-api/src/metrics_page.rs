@@ -46,6 +46,15 @@ impl MetricsPage {
         self.handle.render()
     }
 
+    /// The page, with what `show` shows at this moment and no page has to remember.
+    pub(crate) fn render_with(&self, show: impl FnOnce()) -> String {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        metrics::with_local_recorder(&recorder, show);
+        let mut page = self.render();
+        page.push_str(&recorder.handle().render());
+        page
+    }
+
     /// Moves what was measured into the buckets.
     pub(crate) fn run_upkeep(&self) {
         self.handle.run_upkeep();
@@ -74,6 +83,19 @@ mod tests {
 
     use super::*;
     use crate::metrics::request_finished;
+
+    #[test]
+    fn what_is_shown_for_one_page_is_not_on_the_next() {
+        let recorder = recorder();
+        metrics::with_local_recorder(&recorder, || metrics::counter!("kept").increment(1));
+        let page = MetricsPage { handle: recorder.handle() };
+        let lines = |shown: &'static str| -> Vec<String> {
+            let text = page.render_with(|| metrics::gauge!("shown", "stream" => shown).set(1.0));
+            text.lines().filter(|line| line.ends_with(" 1")).map(str::to_owned).collect()
+        };
+        assert_eq!(lines("a"), ["kept 1", "shown{stream=\"a\"} 1"]);
+        assert_eq!(lines("b"), ["kept 1", "shown{stream=\"b\"} 1"]);
+    }
 
     #[test]
     fn latency_is_counted_in_seconds_and_in_milliseconds_by_call_and_code() {

@@ -80,7 +80,7 @@ fn message(value: &'static str) -> Message {
 
 fn to(stream: &str, partition: i32, value: &'static str) -> Publish {
     let (message, ack_policy) = (message(value), AckPolicy::All);
-    Publish { stream: stream.into(), partition, message, ack_policy, expected_offset: -1 }
+    Publish { stream: stream.into(), partition, message, arrived_on: None, ack_policy, expected_offset: -1 }
 }
 
 async fn publish(broker: &Broker, request: Publish) -> PublishOutcome {

@@ -86,7 +86,8 @@ async fn create_with_message(broker: &Broker, name: &str) {
     create(broker, name).await;
     let (reply, outcome) = PublishReply::one();
     let (message, ack_policy) = (Message::default(), AckPolicy::All);
-    let request = Publish { stream: name.into(), partition: 0, message, ack_policy, expected_offset: -1 };
+    let (arrived_on, expected_offset) = (None, -1);
+    let request = Publish { stream: name.into(), partition: 0, message, arrived_on, ack_policy, expected_offset };
     broker.publish(Authorized::internal(request), reply).await;
     outcome.await.expect("a reply is answered even when it is dropped").unwrap();
 }

@@ -50,9 +50,9 @@ pub(crate) enum ReadRange {
 
 /// Turns times into offsets.
 pub(crate) trait TimeIndex {
-    /// The first record below `end` stored at or after `time`.
+    /// The first record below `end` stored at or after `time`, or the first offset of the damage that may hold it.
     fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Offset>, TimeLookupError>;
-    /// The last record below `end` stored at or before `time`.
+    /// The last record below `end` stored at or before `time`, or the last offset of the damage that may hold it.
     fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Offset, TimeLookupError>;
 }
 

@@ -37,10 +37,10 @@ pub(crate) struct Proposal {
 }
 
 impl Proposal {
-    /// A message that was published to this very partition.
+    /// A message that is meant for this very partition.
     pub(crate) fn new(request: Publish, reply: PublishReply, permit: AdmissionPermit) -> Self {
-        let Publish { message, ack_policy, expected_offset, .. } = request;
-        Self { message, arrived_on: None, reply_subject: Bytes::new(), ack_policy, expected_offset, reply, permit }
+        let Publish { message, arrived_on, ack_policy, expected_offset, .. } = request;
+        Self { message, arrived_on, reply_subject: Bytes::new(), ack_policy, expected_offset, reply, permit }
     }
 
     /// Why the message cannot be stored, whatever the state of its partition.

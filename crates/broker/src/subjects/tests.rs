@@ -53,8 +53,31 @@ fn members_of_a_group_on_one_subject_take_turns() {
 }
 
 #[test]
-fn a_group_of_another_subject_is_another_group() {
-    check(&["a orders g", "b orders.* g", "c * g"], "orders", &["a", "c"]);
+fn members_of_a_group_take_turns_whatever_their_subjects() {
+    let subjects = table(&["a w.a g", "b w.* g", "c w.a g", "d w.> g", "e w.b g", "f w.* other", "g w.*"]);
+    let turns = [
+        ("w.a", "a"),
+        ("w.a", "c"),
+        ("w.b", "e"),
+        ("w.a", "d"),
+        ("w.b", "d"),
+        ("w.a", "b"),
+        ("w.b", "b"),
+        ("w.a", "a"),
+    ];
+    for (published, member) in turns {
+        let mut expected = [member, "f", "g"];
+        expected.sort_unstable();
+        assert_eq!(reached(&subjects, published), expected);
+    }
+}
+
+#[test]
+fn a_member_that_cannot_take_a_message_leaves_it_to_the_group_on_other_subjects() {
+    let subjects = table(&["a w.a g", "b w.* g"]);
+    for _ in 0..3 {
+        assert_eq!(subjects.route(&subject("w.a"), |listener| listener == "b"), ["b"]);
+    }
 }
 
 #[test]

@@ -339,6 +339,58 @@ fn times_beyond_the_end_asked_for_are_not_found() {
     assert_eq!(view.last_at_or_before(Timestamp::from_nanos(70), Offset::new(5)).unwrap(), Offset::new(4));
 }
 
+/// A log of 20 records in batches of 5, of which that at `base` is damaged on the medium; opened again without
+/// its indexes when `reopened`.
+fn damaged_at(base: u64, segment_bytes_max: u64, reopened: bool) -> CommitLog {
+    let volume = FaultyVolume::new(1);
+    let storage = volume.directory("log");
+    let options = LogOptions { segment_bytes_max, ..small() };
+    let mut log = open(&storage, options.clone());
+    let bytes_now =
+        |name: &str| storage.list().unwrap().into_iter().find(|file| file.name == name).map(|file| file.bytes);
+    fill(&mut log, base, 5);
+    let only = "00000000000000000000.log";
+    let before = bytes_now(only).unwrap_or(0);
+    fill(&mut log, 20, 5);
+    log.park(Offset::new(20)).unwrap();
+    let own = format!("{base:020}.log");
+    let (name, position) = if bytes_now(&own).is_some() { (own.as_str(), 0) } else { (only, before) };
+    volume.flip_bit(&format!("log/{name}"), position + 70, 1).unwrap();
+    if reopened {
+        drop(log);
+        let files = storage.list().unwrap().into_iter();
+        files.filter(|file| file.name.ends_with(".index")).for_each(|file| storage.remove(&file.name).unwrap());
+        log = open(&storage, options);
+    }
+    log
+}
+
+/// Records 0, 1, ... have times 0, 1, ... 4, 50, 51, ... 54, 100, ...
+#[test]
+fn a_time_that_damage_may_hold_leads_to_the_damage() {
+    for segment_bytes_max in [1, 1 << 20] {
+        for reopened in [false, true] {
+            let log = damaged_at(5, segment_bytes_max, reopened);
+            check_times(&log, 3, Some(3), Ok(3));
+            check_times(&log, 4, Some(4), Ok(4));
+            check_times(&log, 5, Some(5), Ok(9));
+            check_times(&log, 52, Some(5), Ok(9));
+            check_times(&log, 54, Some(5), Ok(9));
+            check_times(&log, 100, Some(10), Ok(10));
+            check_times(&log, 500, None, Ok(19));
+            let log = damaged_at(15, segment_bytes_max, reopened);
+            for s in log.view().shared.segments().iter() {}
+            check_times(&log, 104, Some(14), Ok(14));
+            check_times(&log, 152, Some(15), Ok(19));
+            check_times(&log, 154, Some(15), Ok(19));
+            let log = damaged_at(0, segment_bytes_max, reopened);
+            check_times(&log, -5, Some(0), Ok(4));
+            check_times(&log, 4, Some(0), Ok(4));
+            check_times(&log, 50, Some(5), Ok(5));
+        }
+    }
+}
+
 #[test]
 fn batches_of_another_log_are_taken_unchanged_and_only_in_order() {
     let mut leader = open(&memory(), small());

@@ -16,10 +16,9 @@ pub(super) async fn metrics(State(state): State<HttpState>) -> Response {
     // A page over many thousand partitions takes long enough to be in the way of requests.
     let rendered = tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        if let Some(broker) = state.broker.get() {
-            broker.refresh_metrics();
-        }
-        state.page.render()
+        let Some(broker) = state.broker.get() else { return state.page.render() };
+        broker.refresh_metrics();
+        state.page.render_with(|| broker.show_streams())
     });
     match rendered.await {
         Ok(page) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], page).into_response(),

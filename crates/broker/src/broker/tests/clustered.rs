@@ -262,6 +262,32 @@ async fn any_broker_takes_what_another_one_leads() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_message_keeps_the_subject_it_came_by_wherever_it_is_stored() {
+    let cluster = Cluster::of(3).await;
+    let names = ["s0", "s1", "s2"];
+    for name in names {
+        create(&cluster.brokers[0], CreateStream { subject: Subject::new("w.*").unwrap(), ..stream(name) }).await;
+    }
+    cluster.until("all are led", |broker| names.iter().all(|name| leader(broker, name).is_some())).await;
+    publish_to_subject(&cluster.brokers[0], "w.x", "x").await.unwrap();
+    let mut leaders = BTreeSet::new();
+    for name in names {
+        // The first outcome is answered before the others are stored: one more puts everything before it in order.
+        publish_ok(&cluster.brokers[0], name, 0, "end").await;
+        let led_by = leader(&cluster.brokers[0], name).unwrap();
+        let broker = cluster.brokers.iter().find(|broker| *broker.id() == led_by).unwrap();
+        let mut subscription = broker.subscribe(Authorized::internal(reading(name, 0))).await.unwrap();
+        let stored = subscription.next().await.unwrap().remove(0);
+        assert_eq!(stored.value, "x");
+        let kept = stored.headers.iter().find(|header| header.name == "subject").map(|header| header.value.clone());
+        assert_eq!(kept.as_deref(), Some(&b"w.x"[..]), "{name}, led by {led_by}");
+        leaders.insert(led_by);
+    }
+    assert!(leaders.len() > 1, "it was handed over to somebody");
+    cluster.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_has_started_is_one_that_new_streams_are_given_to() {
     let mut cluster = Cluster { network: Arc::default(), volumes: Vec::new(), brokers: Vec::new() };
     for at in 0..2 {

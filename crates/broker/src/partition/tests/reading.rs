@@ -285,6 +285,29 @@ async fn damage_ends_with_its_place_and_everything_else_is_served() {
     partition.publish_and_wait("still writable", AckPolicy::All).await.unwrap();
 }
 
+#[tokio::test]
+async fn damage_is_told_to_whoever_reads_from_a_time_or_up_to_one_that_it_may_hold() {
+    let volume = FaultyVolume::new(3);
+    let node = Node::new(Arc::new(volume.clone()) as Arc<dyn Volume>, |config| config.batch_messages_max = 1);
+    let partition = node.open(4);
+    let (mut batch_ends, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..6 {
+        node.clock.advance(Duration::from_secs(1));
+        times.push(partition.publish_and_wait("some value", AckPolicy::All).await.unwrap().received_at);
+        batch_ends.push(log_bytes(&volume));
+    }
+    park(&node, &partition).await;
+    volume.flip_bit(&format!("{DIRECTORY}/{LOG}"), batch_ends[2] - 3, 1).unwrap();
+    let sought = times[2];
+    let is_loss = |end: &SubscriptionEnd| matches!(end, SubscriptionEnd::DataLoss { start, last, .. } if *start == *last && *start == Offset::new(2));
+    let from = partition.read(StartPosition::Timestamp(sought), StopPosition::OnCancel).await;
+    let (offsets, end) = drain(from).await;
+    assert!(offsets.is_empty() && is_loss(&end), "{offsets:?}, {end}");
+    let up_to = partition.read(StartPosition::Earliest, StopPosition::Timestamp(sought)).await;
+    let (offsets, end) = drain(up_to).await;
+    assert!(offsets == [0, 1] && is_loss(&end), "{offsets:?}, {end}");
+}
+
 const DIRECTORY: &str = "streams/orders/4";
 const LOG: &str = "00000000000000000000.log";
 

@@ -26,6 +26,7 @@ pub(crate) fn publish(wire: PublishRequest) -> Result<(Publish, ReplyTo), (Inval
     let publish = Publish {
         ack_policy,
         message: message(wire.key, wire.value, wire.headers),
+        arrived_on: None,
         stream: wire.stream.into(),
         partition: wire.partition,
         expected_offset: wire.expected_offset,

@@ -125,7 +125,7 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
                 return refused.push_back(Answer::Refused { error: status::invalid_async(&error), correlation_id });
             }
         };
-        let publish = Publish { stream, partition, message, ack_policy, expected_offset };
+        let publish = Publish { stream, partition, message, arrived_on: None, ack_policy, expected_offset };
         match self.gate.admit(&self.identity, publish) {
             Ok(publish) => {
                 let ticket = owed.insert(Owed { correlation_id, ack_policy });

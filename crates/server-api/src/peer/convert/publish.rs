@@ -22,6 +22,8 @@ pub(crate) fn publish(wire: v1::ForwardedPublish) -> Publish {
     let headers = wire.headers.into_iter().map(header).collect();
     Publish {
         message: Message { key: wire.key, value: wire.value, headers },
+        // One that makes no sense is left out like one that is not there: the message itself is sound.
+        arrived_on: wire.arrived_on.and_then(|text| Subject::new(&text).ok()).filter(|subject| !subject.has_wildcard()),
         stream: wire.stream.into(),
         partition: wire.partition,
         ack_policy,
@@ -31,7 +33,7 @@ pub(crate) fn publish(wire: v1::ForwardedPublish) -> Publish {
 
 /// The wire's form of a message for another server, which answers it under this number.
 pub(crate) fn forwarded(publish: Publish, correlation: u64) -> v1::ForwardedPublish {
-    let Publish { stream, partition, message, ack_policy, expected_offset } = publish;
+    let Publish { stream, partition, message, arrived_on, ack_policy, expected_offset } = publish;
     let ack_policy = match ack_policy {
         AckPolicy::Leader => v1::ForwardedAckPolicy::Leader,
         AckPolicy::All => v1::ForwardedAckPolicy::All,
@@ -46,6 +48,7 @@ pub(crate) fn forwarded(publish: Publish, correlation: u64) -> v1::ForwardedPubl
         expected_offset,
         key: message.key,
         headers: message.headers.into_iter().map(header).collect(),
+        arrived_on: arrived_on.map(|subject| subject.as_str().to_owned()),
         value: message.value,
     }
 }
@@ -223,13 +226,24 @@ mod tests {
         let header = |name: &'static str, value: &'static str| Header { name: name.into(), value: value.into() };
         for key in [None, Some("".into()), Some("k".into())] {
             for ack_policy in [AckPolicy::Leader, AckPolicy::All, AckPolicy::None] {
-                let message = Message { key: key.clone(), value: "v".into(), headers: vec![header("a", "1")] };
-                let sent = Publish { stream: "s".into(), partition: 3, message, ack_policy, expected_offset: -1 };
-                let arrived = publish(forwarded(sent.clone(), 7));
-                assert_eq!((arrived.stream, arrived.partition), (sent.stream, sent.partition));
-                assert_eq!((arrived.message, arrived.ack_policy), (sent.message, sent.ack_policy));
-                assert_eq!(arrived.expected_offset, sent.expected_offset);
+                for arrived_on in [None, Some(Subject::new("a.b").unwrap())] {
+                    let message = Message { key: key.clone(), value: "v".into(), headers: vec![header("a", "1")] };
+                    let (stream, partition, expected_offset) = ("s".into(), 3, -1);
+                    let sent = Publish { stream, partition, message, arrived_on, ack_policy, expected_offset };
+                    let arrived = publish(forwarded(sent.clone(), 7));
+                    assert_eq!((arrived.stream, arrived.partition), (sent.stream, sent.partition));
+                    assert_eq!((arrived.message, arrived.ack_policy), (sent.message, sent.ack_policy));
+                    assert_eq!((arrived.arrived_on, arrived.expected_offset), (sent.arrived_on, sent.expected_offset));
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_subject_nothing_can_be_published_to_is_left_out() {
+        for text in ["", "a b", "a.*", "a.>"] {
+            let wire = v1::ForwardedPublish { arrived_on: Some(text.to_owned()), ..v1::ForwardedPublish::default() };
+            assert_eq!(publish(wire).arrived_on, None, "{text}");
         }
     }
 

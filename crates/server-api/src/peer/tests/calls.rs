@@ -30,6 +30,7 @@ fn publish(text: &'static str) -> Publish {
         stream: "s".into(),
         partition: 0,
         message: Message { value: text.into(), ..Message::default() },
+        arrived_on: None,
         ack_policy: AckPolicy::All,
         expected_offset: -1,
     }

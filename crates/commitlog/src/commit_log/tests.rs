@@ -345,7 +345,7 @@ fn damaged_at(base: u64, segment_bytes_max: u64, reopened: bool) -> CommitLog {
     let volume = FaultyVolume::new(1);
     let storage = volume.directory("log");
     let options = LogOptions { segment_bytes_max, ..small() };
-    let mut log = open(&storage, options.clone());
+    let mut log = open(&storage, options);
     let bytes_now =
         |name: &str| storage.list().unwrap().into_iter().find(|file| file.name == name).map(|file| file.bytes);
     fill(&mut log, base, 5);
@@ -379,7 +379,6 @@ fn a_time_that_damage_may_hold_leads_to_the_damage() {
             check_times(&log, 100, Some(10), Ok(10));
             check_times(&log, 500, None, Ok(19));
             let log = damaged_at(15, segment_bytes_max, reopened);
-            for s in log.view().shared.segments().iter() {}
             check_times(&log, 104, Some(14), Ok(14));
             check_times(&log, 152, Some(15), Ok(19));
             check_times(&log, 154, Some(15), Ok(19));

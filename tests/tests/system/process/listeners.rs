@@ -45,4 +45,8 @@ async fn metrics_count_what_went_in_and_out() {
     assert_eq!(of("liftbridge_isr_count"), 1.0);
     assert!(metrics.keys().any(|name| name.starts_with("liftbridge_request_latency_ms")), "{metrics:?}");
     assert!(metrics.keys().any(|name| name.starts_with("liftbridge_request_latency_seconds")), "{metrics:?}");
+    client.delete_stream(api::DeleteStreamRequest { name: "counted".to_owned() }).await.unwrap();
+    let metrics = self::metrics(&server).await;
+    assert!(!metrics.contains_key("liftbridge_isr_count"), "the stream is gone: {metrics:?}");
+    assert_eq!(metrics.get("liftbridge_messages_in_total"), Some(&7.0));
 }

@@ -299,7 +299,11 @@ async fn damage_is_told_to_whoever_reads_from_a_time_or_up_to_one_that_it_may_ho
     park(&node, &partition).await;
     volume.flip_bit(&format!("{DIRECTORY}/{LOG}"), batch_ends[2] - 3, 1).unwrap();
     let sought = times[2];
-    let is_loss = |end: &SubscriptionEnd| matches!(end, SubscriptionEnd::DataLoss { start, last, .. } if *start == *last && *start == Offset::new(2));
+    let third = Offset::new(2);
+    let is_loss = |end: &SubscriptionEnd| match end {
+        SubscriptionEnd::DataLoss { start, last, .. } => (*start, *last) == (third, third),
+        _ => false,
+    };
     let from = partition.read(StartPosition::Timestamp(sought), StopPosition::OnCancel).await;
     let (offsets, end) = drain(from).await;
     assert!(offsets.is_empty() && is_loss(&end), "{offsets:?}, {end}");

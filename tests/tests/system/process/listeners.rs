@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use liftbridge_proto::api as wire;
 use liftbridge_tests::api::{connect, create, publish_values, read_committed};
 use liftbridge_tests::server::Server;
 use tempfile::TempDir;
@@ -45,7 +46,7 @@ async fn metrics_count_what_went_in_and_out() {
     assert_eq!(of("liftbridge_isr_count"), 1.0);
     assert!(metrics.keys().any(|name| name.starts_with("liftbridge_request_latency_ms")), "{metrics:?}");
     assert!(metrics.keys().any(|name| name.starts_with("liftbridge_request_latency_seconds")), "{metrics:?}");
-    client.delete_stream(api::DeleteStreamRequest { name: "counted".to_owned() }).await.unwrap();
+    client.delete_stream(wire::DeleteStreamRequest { name: "counted".to_owned() }).await.unwrap();
     let metrics = self::metrics(&server).await;
     assert!(!metrics.contains_key("liftbridge_isr_count"), "the stream is gone: {metrics:?}");
     assert_eq!(metrics.get("liftbridge_messages_in_total"), Some(&7.0));

@@ -34,6 +34,9 @@ pub struct BrokerConfig {
     pub admission_bytes_max: usize,
     /// Most bytes of the newest messages kept in memory for readers near the end, over all partitions.
     pub tail_bytes_max: usize,
+    /// Most bytes of batches that subscriptions have read and not yet delivered, over all of them. Beyond it each holds a few
+    /// records, at least one.
+    pub read_bytes_max: usize,
     /// Most subscriptions at once.
     pub subscriptions_max: usize,
     /// Threads that append and sync; as many partitions are written at the same time.
@@ -65,6 +68,7 @@ impl BrokerConfig {
             message_bytes_max: 1024 * 1024,
             admission_bytes_max: 64 * 1024 * 1024,
             tail_bytes_max: 64 * 1024 * 1024,
+            read_bytes_max: 128 * 1024 * 1024,
             subscriptions_max: 65_536,
             log_workers: 16,
             snapshot_threshold: 8192,

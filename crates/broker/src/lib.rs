@@ -32,6 +32,7 @@ mod progress;
 mod publish;
 mod publish_reply;
 mod publisher;
+mod read_budget;
 mod removal;
 mod replicate;
 mod reply_queue;

@@ -1,14 +1,14 @@
 //! One reader of one partition, as fast as it asks and never beyond what is committed.
 //!
-//! It holds at most one chunk of batches, a large one only while few others do. Near the end of the log that comes from
-//! memory; further back a blocking read of the segment files, of which there is a bounded number at once over the node,
-//! fetches it.
+//! It holds at most one chunk: batches while there is room for them in what all subscriptions may hold together, else a few
+//! records. Near the end of the log that comes from memory; further back a blocking read of the segment files, of which there
+//! is a bounded number at once over the node, fetches it.
 
 use std::ops::Range;
 use std::pin::pin;
 use std::sync::Arc;
 
-use liftbridge_commitlog::{Batch, ForwardReader, LogView, ReadError, ReverseReader};
+use liftbridge_commitlog::{Batch, BatchError, ForwardReader, LogView, ReadError, ReverseReader};
 use liftbridge_types::Offset;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -17,6 +17,7 @@ use crate::errors::SubscriptionEnd;
 use crate::partition::{
     Chunk, Partition, PeerEvent, READ_BYTES_MODEST, READ_BYTES_TARGET, ReadRange, Step, record_bytes,
 };
+use crate::read_budget::ReadShare;
 use crate::requests::{Delivery, PartitionRoute};
 
 /// A running subscription; dropping it leaves nothing behind.
@@ -43,10 +44,11 @@ pub struct Subscription {
 #[derive(Debug)]
 struct Reading {
     span: Range<Offset>,
-    /// The right to a large chunk.
-    large_chunk: Option<OwnedSemaphorePermit>,
-    task: JoinHandle<(LogReader, Result<Vec<Batch>, ReadError>)>,
+    task: JoinHandle<(LogReader, Result<Fetched, ReadError>)>,
 }
+
+/// What a read gave; `None` = no batch.
+type Fetched = Result<Option<Chunk>, BatchError>;
 
 /// A reader of segment files.
 #[derive(Debug)]
@@ -177,23 +179,31 @@ impl Subscription {
     /// Fetches a chunk from memory, or begins to fetch one from the files. Cancel safe: the only wait is for the permit.
     async fn read(&mut self, span: Range<Offset>) -> Result<(), SubscriptionEnd> {
         let reverse = matches!(self.range, ReadRange::Reverse { .. });
-        let large_chunk = self.partition.host().admit_large_chunk();
-        let bytes = if large_chunk.is_some() { READ_BYTES_TARGET } else { READ_BYTES_MODEST };
-        if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, bytes) {
+        let budget = self.partition.host().read_budget();
+        if !reverse && let Some(batches) = self.view.read_tail(span.start, span.end, READ_BYTES_TARGET) {
             self.reader = None;
-            return self.take_in(span, batches, large_chunk);
+            let share = budget.share(bytes_of(&batches));
+            return self.take_in(&span, fetched(&span, reverse, batches, share));
         }
         self.partition.touch();
         let permit = self.partition.host().admit_read().await;
-        let (view, range, end) = (self.view.clone(), self.range, span.end);
+        // What is read at once shares memory, so that one batch may hold all of it.
+        let share = budget.share(READ_BYTES_TARGET);
+        let bytes = if share.is_some() { READ_BYTES_TARGET } else { READ_BYTES_MODEST };
+        let (view, range, target) = (self.view.clone(), self.range, span.clone());
         let reader = self.reader.take().filter(|reader| reader.continues(&range));
         let task = tokio::task::spawn_blocking(move || {
             let _permit = permit;
             let mut reader = reader.unwrap_or_else(|| LogReader::new(&view, &range));
-            let batches = reader.read(end, bytes);
-            (reader, batches)
+            let batches = reader.read(target.end, bytes);
+            // Here and not where it is awaited, which a client can put off for as long as it likes.
+            let fetched = batches.map(|batches| {
+                let share = share.and_then(|share| share.grow_to(bytes_of(&batches)));
+                fetched(&target, reverse, batches, share)
+            });
+            (reader, fetched)
         });
-        self.reading = Some(Reading { span, large_chunk, task });
+        self.reading = Some(Reading { span, task });
         Ok(())
     }
 
@@ -201,33 +211,27 @@ impl Subscription {
     async fn finish_reading(&mut self) -> Result<(), SubscriptionEnd> {
         let Some(reading) = &mut self.reading else { return Ok(()) };
         let finished = (&mut reading.task).await;
-        let Some(Reading { span, large_chunk, .. }) = self.reading.take() else { return Ok(()) };
+        let Some(Reading { span, .. }) = self.reading.take() else { return Ok(()) };
         // The runtime is going down, or the read panicked.
-        let (reader, batches) = finished.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
+        let (reader, fetched) = finished.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
         self.reader = Some(reader);
-        match batches {
-            Ok(batches) => self.take_in(span, batches, large_chunk),
+        match fetched {
+            Ok(fetched) => self.take_in(&span, fetched),
             Err(error) => Err(self.why_unreadable(error)),
         }
     }
 
-    fn take_in(
-        &mut self,
-        span: Range<Offset>,
-        batches: Vec<Batch>,
-        large_chunk: Option<OwnedSemaphorePermit>,
-    ) -> Result<(), SubscriptionEnd> {
-        if !batches.is_empty() {
-            let reverse = matches!(self.range, ReadRange::Reverse { .. });
-            self.chunk = Some(Chunk::new(span, reverse, batches, large_chunk));
+    fn take_in(&mut self, span: &Range<Offset>, fetched: Fetched) -> Result<(), SubscriptionEnd> {
+        self.chunk = fetched.map_err(|error| SubscriptionEnd::Storage { reason: error.to_string() })?;
+        if self.chunk.is_some() {
             return Ok(());
         }
         if self.view.log_start() >= span.end {
             // Retention removed all of it. Downward that was the oldest record.
-            self.range.pass(&span);
+            self.range.pass(span);
             return Ok(());
         }
-        Err(self.why_nothing(&span))
+        Err(self.why_nothing(span))
     }
 
     /// Why a log gave nothing for committed offsets that it is to hold. They are never passed over in silence.
@@ -273,6 +277,18 @@ impl Subscription {
         metrics.messages_out.increment(delivery.len() as u64);
         metrics.bytes_out.increment(bytes as u64);
     }
+}
+
+/// What is made of batches that may be held with a `share`.
+fn fetched(span: &Range<Offset>, reverse: bool, batches: Vec<Batch>, share: Option<ReadShare>) -> Fetched {
+    if batches.is_empty() {
+        return Ok(None);
+    }
+    Chunk::new(span.clone(), reverse, batches, share).map(Some)
+}
+
+fn bytes_of(batches: &[Batch]) -> usize {
+    batches.iter().map(|batch| batch.bytes().len()).sum()
 }
 
 impl Drop for Subscription {

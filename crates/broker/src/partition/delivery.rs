@@ -4,13 +4,14 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use bytes::Bytes;
 use liftbridge_commitlog::{Batch, BatchError, Record, Records};
-use liftbridge_types::Offset;
-use tokio::sync::OwnedSemaphorePermit;
+use liftbridge_types::{Header, Offset};
 
 use crate::errors::{GoOn, SubscriptionEnd};
 use crate::partition::position::ReadRange;
 use crate::partition::{RunState, Seen};
+use crate::read_budget::ReadShare;
 use crate::requests::Delivery;
 
 /// Most records in one delivery.
@@ -22,7 +23,8 @@ const DELIVERY_BYTES_TARGET: usize = 256 * 1024;
 /// Bytes of batches read at once. One batch is read whole, even when it is larger.
 pub(crate) const READ_BYTES_TARGET: usize = 256 * 1024;
 
-/// The same where large chunks are not to be had.
+/// Bytes of records that a subscription holds without a share of the node's memory for it; one record is held even when it is
+/// larger.
 pub(crate) const READ_BYTES_MODEST: usize = 16 * 1024;
 
 /// What a subscription does next.
@@ -98,44 +100,53 @@ pub(crate) struct Chunk {
     batches: VecDeque<Batch>,
     /// The batch that is being delivered: the offsets it spans and its records, in the order of delivery.
     current: Option<(Range<Offset>, Ordered)>,
-    /// The right to be large, where it was read with one.
-    _permit: Option<OwnedSemaphorePermit>,
+    /// The right to hold the batches; `None` = what is held are copies of a few records.
+    _share: Option<ReadShare>,
 }
 
 /// The records of one batch, in the order of delivery.
 #[derive(Debug)]
 enum Ordered {
-    Upward(Records),
-    Downward(std::vec::IntoIter<Record>),
+    /// Of a batch that is held.
+    Walked(Records),
+    Listed(std::vec::IntoIter<Record>),
 }
 
 impl Ordered {
     fn new(batch: &Batch, reverse: bool) -> Result<Self, BatchError> {
         if !reverse {
-            return Ok(Self::Upward(batch.records()));
+            return Ok(Self::Walked(batch.records()));
         }
         let mut records = batch.records().collect::<Result<Vec<Record>, BatchError>>()?;
         records.reverse();
-        Ok(Self::Downward(records.into_iter()))
+        Ok(Self::Listed(records.into_iter()))
     }
 
     fn next(&mut self) -> Result<Option<Record>, BatchError> {
         match self {
-            Self::Upward(records) => records.next().transpose(),
-            Self::Downward(records) => Ok(records.next()),
+            Self::Walked(records) => records.next().transpose(),
+            Self::Listed(records) => Ok(records.next()),
         }
     }
 }
 
 impl Chunk {
-    /// What a read for `span` gave, in the order of delivery, and the right to hold so much, given back with the chunk.
+    /// What a read for `span` gave, in the order of delivery: the batches themselves with the right to hold them, which is given
+    /// back with the chunk; without it as few records of them as can be.
+    ///
+    /// # Errors
+    /// As [`Chunk::deliver`].
     pub(crate) fn new(
         span: Range<Offset>,
         reverse: bool,
         batches: Vec<Batch>,
-        permit: Option<OwnedSemaphorePermit>,
-    ) -> Self {
-        Self { span, reverse, batches: batches.into(), current: None, _permit: permit }
+        share: Option<ReadShare>,
+    ) -> Result<Self, BatchError> {
+        if share.is_some() {
+            return Ok(Self { span, reverse, batches: batches.into(), current: None, _share: share });
+        }
+        let copied = copy_some(&span, reverse, &batches)?;
+        Ok(Self { span, reverse, batches: VecDeque::new(), current: Some(copied), _share: None })
     }
 
     /// The next records; empty when the chunk is used up. The range passes each batch as its last record goes out.
@@ -172,10 +183,64 @@ impl Chunk {
     }
 }
 
+/// Copies of the first records of these batches that are in `span`, and the offsets they span. A record shares the memory of its
+/// whole batch, so the batches are only let go of when nothing but copies is left.
+fn copy_some(span: &Range<Offset>, reverse: bool, batches: &[Batch]) -> Result<(Range<Offset>, Ordered), BatchError> {
+    let mut copies: Vec<Record> = Vec::new();
+    let mut bytes = 0;
+    let mut passed = span.start..span.start;
+    if reverse {
+        passed = span.end..span.end;
+    }
+    'full: for batch in batches {
+        let mut records = Ordered::new(batch, reverse)?;
+        while let Some(record) = records.next()? {
+            if !span.contains(&record.offset) {
+                continue;
+            }
+            let record_bytes = memory_bytes(&record);
+            if !copies.is_empty() && bytes + record_bytes > READ_BYTES_MODEST {
+                break 'full;
+            }
+            bytes += record_bytes;
+            pass_to(&mut passed, reverse, record.offset, record.offset.next());
+            copies.push(copy(&record));
+        }
+        pass_to(&mut passed, reverse, batch.header().base_offset, batch.header().end_offset());
+    }
+    Ok((passed, Ordered::Listed(copies.into_iter())))
+}
+
+fn pass_to(passed: &mut Range<Offset>, reverse: bool, lowest: Offset, end: Offset) {
+    if reverse {
+        passed.start = passed.start.min(lowest);
+    } else {
+        passed.end = passed.end.max(end);
+    }
+}
+
+/// The record in memory of its own.
+fn copy(record: &Record) -> Record {
+    let own = |bytes: &Bytes| Bytes::copy_from_slice(bytes);
+    let headers = record.headers.iter().map(|header| Header { name: own(&header.name), value: own(&header.value) });
+    Record {
+        offset: record.offset,
+        time: record.time,
+        key: record.key.as_ref().map(own),
+        value: own(&record.value),
+        headers: headers.collect(),
+    }
+}
+
+/// What a copy of a record takes.
+fn memory_bytes(record: &Record) -> usize {
+    record_bytes(record) + size_of::<Record>() + record.headers.len() * size_of::<Header>()
+}
+
 /// The bytes a record brings along, as size limits and metrics count them.
 pub(crate) fn record_bytes(record: &Record) -> usize {
     let headers: usize = record.headers.iter().map(|header| header.name.len() + header.value.len()).sum();
-    record.key.as_ref().map_or(0, bytes::Bytes::len) + record.value.len() + headers
+    record.key.as_ref().map_or(0, Bytes::len) + record.value.len() + headers
 }
 
 #[cfg(test)]

@@ -17,17 +17,12 @@ use crate::metrics::{Metrics, as_gauge};
 use crate::partition::upkeep::Upkeep;
 use crate::partition::{Partition, PartitionSpec, Wished};
 use crate::peers::Peers;
+use crate::read_budget::ReadBudget;
 use crate::tail_budget::TailBudget;
 use crate::workers::Workers;
 
 /// Reads of segment files under way at once. More would only queue in the kernel, with a thread and a buffer each.
 pub(super) const CONCURRENT_READS_MAX: usize = 16;
-
-/// Subscriptions that hold a large chunk of what they read at once, of [`READ_BYTES_TARGET`]. The others read little by
-/// little: what a client that does not read makes the server hold must not add up to gigabytes.
-///
-/// [`READ_BYTES_TARGET`]: crate::partition::READ_BYTES_TARGET
-pub(super) const LARGE_CHUNKS_MAX: usize = 512;
 
 /// The largest message whatever the configuration says, so that one with its headers always fits a batch.
 const MESSAGE_BYTES_LIMIT: usize = BATCH_BYTES_MAX as usize / 2;
@@ -65,7 +60,7 @@ pub(crate) struct PartitionHost {
     pub(super) workers: Workers<Partition>,
     pub(super) upkeep: Arc<Upkeep<Partition>>,
     reads: Arc<Semaphore>,
-    large_chunks: Arc<Semaphore>,
+    read_budget: ReadBudget,
     subscriptions: Arc<Semaphore>,
     admission: Admission,
     pub(super) tails: Arc<TailBudget>,
@@ -106,7 +101,7 @@ impl PartitionHost {
             sync: config.sync,
             workers: Workers::new(config.log_workers),
             reads: Arc::new(Semaphore::new(CONCURRENT_READS_MAX)),
-            large_chunks: Arc::new(Semaphore::new(LARGE_CHUNKS_MAX)),
+            read_budget: ReadBudget::new(config.read_bytes_max),
             subscriptions: Arc::new(Semaphore::new(limits.subscriptions_max)),
             limits,
             admission: Admission::new(config.admission_bytes_max),
@@ -182,9 +177,9 @@ impl PartitionHost {
         Arc::clone(&self.subscriptions).try_acquire_owned().ok()
     }
 
-    /// The right to hold a large chunk; `None` when as many are held as may be.
-    pub(crate) fn admit_large_chunk(&self) -> Option<OwnedSemaphorePermit> {
-        Arc::clone(&self.large_chunks).try_acquire_owned().ok()
+    /// What subscriptions may hold of what they read.
+    pub(crate) fn read_budget(&self) -> &ReadBudget {
+        &self.read_budget
     }
 
     /// The right to one blocking read, waiting for it. Cancel safe.

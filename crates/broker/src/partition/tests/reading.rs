@@ -6,7 +6,7 @@ use liftbridge_commitlog::{FaultyVolume, MemoryVolume, Volume};
 use liftbridge_types::{AckPolicy, Offset};
 
 use crate::errors::{GoOn, SubscribeError, SubscriptionEnd};
-use crate::partition::host::{CONCURRENT_READS_MAX, LARGE_CHUNKS_MAX};
+use crate::partition::host::CONCURRENT_READS_MAX;
 use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
 use crate::partition::{Partition, READ_BYTES_MODEST};
 use crate::requests::{StartPosition, StopPosition};
@@ -220,26 +220,86 @@ async fn there_are_never_more_subscriptions_than_the_limit() {
     let _third = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
 }
 
+/// Batches of one record and of many, from memory and from the files, up and down.
 #[tokio::test]
-async fn subscribers_beyond_those_with_large_chunks_read_little_by_little() {
-    let node = Node::new(Arc::new(MemoryVolume::new()), |config| config.batch_messages_max = 1);
+async fn subscribers_beyond_what_all_may_hold_read_little_by_little_and_miss_nothing() {
+    const RECORDS: usize = 32;
+    let held = Arc::new(MemoryVolume::new());
+    for batch_messages_max in [1, RECORDS] {
+        let node = Node::new(held.clone(), |config| {
+            config.batch_messages_max = batch_messages_max;
+            // The whole log fits three times and a half.
+            config.read_bytes_max = 7 * RECORDS * READ_BYTES_MODEST / 4;
+        });
+        let partition = node.open(u32::try_from(batch_messages_max).unwrap());
+        publish_values(&partition, RECORDS, READ_BYTES_MODEST / 2).await;
+        for (is_parked, reverse) in [(false, false), (true, false), (true, true)] {
+            if is_parked {
+                park(&node, &partition).await;
+            }
+            let start = if reverse { StartPosition::Latest } else { StartPosition::Earliest };
+            let mut unread = Vec::new();
+            let mut delivered_count = 0;
+            for _ in 0..20 {
+                let mut subscription = partition.subscribe(start, StopPosition::OnCancel, reverse).await.unwrap();
+                delivered_count += subscription.next().await.unwrap().len();
+                unread.push(subscription);
+            }
+            let everything_count = 20 * RECORDS;
+            assert!(delivered_count < everything_count / 2, "{delivered_count} of {everything_count} records are held");
+            let mut modest = partition.subscribe(start, StopPosition::OnCancel, reverse).await.unwrap();
+            let mut offsets = drain_some(&mut modest, RECORDS).await;
+            if reverse {
+                offsets.reverse();
+            }
+            assert_eq!(offsets, (0..RECORDS as u64).collect::<Vec<_>>(), "slower, and nothing is left out");
+        }
+    }
+}
+
+/// A record shares the memory of its batch, and the batch is large though the record is small.
+#[tokio::test]
+async fn who_may_not_hold_a_batch_holds_copies() {
+    let node = Node::new(Arc::new(MemoryVolume::new()), |config| config.read_bytes_max = 0);
     let partition = node.open(0);
-    let value = "x".repeat(READ_BYTES_MODEST / 2);
-    for _ in 0..8 {
-        partition.publish_and_wait(&value, AckPolicy::All).await.unwrap();
-    }
-    let mut slow = Vec::new();
-    for _ in 0..LARGE_CHUNKS_MAX {
+    publish_values(&partition, 64, READ_BYTES_MODEST).await;
+    for is_parked in [false, true] {
+        if is_parked {
+            park(&node, &partition).await;
+        }
         let mut subscription = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
-        assert_eq!(subscription.next().await.unwrap().len(), 8);
-        slow.push(subscription);
+        let delivered = subscription.next().await.unwrap();
+        assert_eq!(delivered.len(), 1);
+        assert!(delivered.into_iter().next().unwrap().value.is_unique(), "nobody else has this memory");
     }
-    let mut modest = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
-    assert!(modest.next().await.unwrap().len() < 8, "the others hold what there is to hold");
-    drop(slow.pop());
-    let mut another = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
-    assert_eq!(another.next().await.unwrap().len(), 8);
-    assert_eq!(drain_some(&mut modest, 7).await, [1, 2, 3, 4, 5, 6, 7], "slower, and nothing is left out");
+}
+
+#[tokio::test]
+async fn what_a_subscriber_holds_is_given_back_when_it_has_taken_it_or_leaves() {
+    let node = Node::new(Arc::new(MemoryVolume::new()), |config| {
+        config.batch_messages_max = 1;
+        // What is read at once, four times.
+        config.read_bytes_max = 4 * 200 * 1024;
+    });
+    let partition = node.open(0);
+    publish_values(&partition, 8, 64 * 1024).await;
+    let whole_count = async || {
+        let mut subscription = partition.read(StartPosition::Earliest, StopPosition::OnCancel).await;
+        (subscription.next().await.unwrap().len(), subscription)
+    };
+    let held = [whole_count().await, whole_count().await, whole_count().await, whole_count().await];
+    assert_eq!(whole_count().await.0, 1, "there is no room for more");
+    drop(held);
+    assert!(whole_count().await.0 > 1);
+}
+
+/// Publishes all of them at once, so that they share batches where they may.
+async fn publish_values(partition: &Arc<Partition>, count: usize, bytes: usize) {
+    let value = "x".repeat(bytes);
+    let answers: Vec<_> = (0..count).map(|_| partition.post_publish(&value, AckPolicy::All, -1)).collect();
+    for answer in answers {
+        answer.await.unwrap().unwrap();
+    }
 }
 
 /// The offsets of the next deliveries, up to `count` of them or more.

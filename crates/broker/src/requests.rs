@@ -24,7 +24,7 @@ pub struct CreateStream {
     pub name: StreamName,
     /// The subject it is attached to; wildcards are legal.
     pub subject: Subject,
-    /// Streams on one subject with the same group share its messages; `None` gets all.
+    /// Streams with the same group share the messages that reach more than one of them; `None` gets all.
     pub group: Option<String>,
     /// How many partitions, at least 1.
     pub partitions: u32,

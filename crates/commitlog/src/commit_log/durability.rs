@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use super::CommitLog;
 use crate::checkpoint::Checkpoint;
-use crate::error::{AppendError, LogError};
+use crate::error::{AppendError, LogError, Shortage};
 use crate::file_names;
 use crate::small_file;
 use crate::storage::StorageFile;
@@ -152,10 +152,17 @@ impl CommitLog {
     /// next append or read opens what it needs.
     ///
     /// # Errors
-    /// When the storage fails; then the log is as usable as it was before.
+    /// When the storage fails; then the log is as usable as it was before. For want of descriptors it gives back its own even so.
     pub fn park(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         let written_since_open = self.active.is_some();
-        self.checkpoint(high_watermark)?;
+        match self.checkpoint(high_watermark) {
+            // Everything is synced by then. If all wait for a descriptor to give theirs back with, nobody ever gets one.
+            Err(AppendError::Storage(error)) if error.shortage() == Some(Shortage::Files) => {
+                self.active = None;
+                self.checkpoint(high_watermark)?;
+            }
+            written => written?,
+        }
         if written_since_open {
             self.sync_directory()?;
         }

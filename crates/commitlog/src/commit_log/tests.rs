@@ -526,6 +526,23 @@ fn a_log_goes_on_when_there_are_descriptors_again() {
 }
 
 #[test]
+fn parking_gives_a_descriptor_back_even_where_it_takes_one() {
+    let volume = FaultyVolume::new(1);
+    let mut log = open(&volume.directory("log"), small());
+    fill(&mut log, 5, 1);
+    volume.exhaust_files(Some(0));
+    assert!(log.park(Offset::new(5)).is_err());
+    assert!(log.is_parked(), "its file is closed");
+    assert_eq!(log.durable_end(), Offset::new(5));
+    volume.exhaust_files(None);
+    fill(&mut log, 50, 1);
+    log.park(Offset::new(50)).unwrap();
+    drop(log);
+    let log = open(&volume.directory("log"), small());
+    assert_eq!(read(&log.view(), 0, 50, 100).len(), 50);
+}
+
+#[test]
 fn after_a_failed_park_the_index_goes_on_growing() {
     let mut failed = 0;
     for operation in 0..30 {

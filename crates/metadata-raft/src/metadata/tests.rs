@@ -132,26 +132,6 @@ fn proposals_that_arrive_together_share_a_sync() {
 }
 
 #[test]
-fn changes_are_refused_while_no_file_can_be_opened_and_go_on_afterwards() {
-    let volume = FaultyVolume::new(7);
-    let opened = Opened::on(&volume, 1_000_000);
-    opened.propose(register("a")).unwrap();
-    volume.exhaust_files(Some(0));
-    // More than one segment of the log holds.
-    let name = |number: u32| format!("s{number:0>150}");
-    let unanswered: Vec<_> = (0..10_000).map(|number| opened.begin(create(&name(number), 1, Exactly(1)))).collect();
-    let refused = opened.propose(delete("nothing"));
-    assert!(
-        matches!(&refused, Err(ProposeError::Unavailable(Unavailable::LogFailed { reason })) if reason.contains("no more files")),
-        "{refused:?}"
-    );
-    assert_eq!(opened.metadata.failure(), None);
-    volume.exhaust_files(None);
-    opened.propose(create("z", 1, Exactly(1))).unwrap();
-    assert!(unanswered[0].recv().unwrap().is_ok());
-}
-
-#[test]
 fn a_proposal_after_closing_is_refused() {
     let opened = Opened::on(&MemoryVolume::new(), 1000);
     opened.metadata.close();

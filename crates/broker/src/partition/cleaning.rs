@@ -101,13 +101,10 @@ impl Partition {
         match &mut replica.role {
             RoleHere::Leading(_) => self.step_alone(replica, Event::Trimmed { start }, None),
             RoleHere::Following(follower) => {
-                let mut effects = Vec::new();
-                follower.step(FollowerEvent::Trimmed { start }, &mut effects);
+                self.tell(follower, FollowerEvent::Trimmed { start });
                 if is_whole_again {
-                    let epochs = replica.open.log.leader_epochs();
-                    follower.step(FollowerEvent::Repaired { epochs: &epochs }, &mut effects);
+                    self.tell(follower, FollowerEvent::Repaired { epochs: &replica.open.log.leader_epochs() });
                 }
-                self.send_said(effects);
             }
             RoleHere::Waiting { .. } => {}
         }

@@ -159,9 +159,7 @@ impl Partition {
         // It decides nothing new: what was appended is said when it is durable.
         follower.step(FollowerEvent::Appended { batches: &appended, end }, &mut Vec::new());
         if is_full {
-            let mut effects = Vec::new();
-            follower.step(FollowerEvent::Full, &mut effects);
-            self.send_said(effects);
+            self.tell(follower, FollowerEvent::Full);
         }
         Ok(())
     }
@@ -238,9 +236,7 @@ impl Partition {
             }
         }
         if open.damaged.is_empty() {
-            let mut effects = Vec::new();
-            follower.step(FollowerEvent::Repaired { epochs: &open.log.leader_epochs() }, &mut effects);
-            self.send_said(effects);
+            self.tell(follower, FollowerEvent::Repaired { epochs: &open.log.leader_epochs() });
         }
         Ok(())
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use liftbridge_commitlog::{Batch, ReadError, Shortage};
-use liftbridge_replication::{Body, Event, Leader, Message};
+use liftbridge_replication::{Assignment, Body, Event, Leader, Message};
 use liftbridge_types::{BrokerId, Offset};
 
 use crate::errors::PublishError;
@@ -129,9 +129,13 @@ impl Partition {
             return;
         }
         open.damaged.add(damaged);
-        let assignment = leader.assignment();
+        self.want_another_leader(leader.assignment(), false);
+    }
+
+    /// Has another in-sync replica lead, if there is one; whether this one `leaves` them with that.
+    pub(super) fn want_another_leader(&self, assignment: &Assignment, leaves: bool) {
         if let Some(other) = assignment.in_sync.iter().find(|id| **id != self.broker_id) {
-            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone(), leaves: false });
+            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone(), leaves });
         }
     }
 }

@@ -29,7 +29,7 @@ use crate::partition::replicating::TROUBLE_RETRY;
 use crate::partition::role::{Replica, RoleHere};
 use crate::partition::task::Activity;
 use crate::partition::upkeep::Duty;
-use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState, Wish};
+use crate::partition::{Board, Partition, PartitionHost, PartitionSpec, RunState};
 use crate::requests::PartitionRoute;
 use crate::tail_budget::TailShare;
 
@@ -255,17 +255,10 @@ impl Partition {
     /// Has others do what cannot be done here any more: lead, or be waited for.
     fn hand_on(&self, assignment: &Assignment, replica: &mut Replica) {
         match &mut replica.role {
-            RoleHere::Leading(_) => {
-                let other = assignment.in_sync.iter().find(|id| **id != self.broker_id);
-                if let Some(to) = other.cloned() {
-                    self.wish(Wish::MoveLeader { epoch: assignment.epoch, to, leaves: true });
-                }
-            }
+            RoleHere::Leading(_) => self.want_another_leader(assignment, true),
             RoleHere::Following(follower) => {
-                let mut effects = Vec::new();
                 let nothing = follower.log_end()..follower.log_end();
-                follower.step(FollowerEvent::Damaged { offsets: nothing }, &mut effects);
-                self.send_said(effects);
+                self.tell(follower, FollowerEvent::Damaged { offsets: nothing });
             }
             RoleHere::Waiting { .. } => {}
         }

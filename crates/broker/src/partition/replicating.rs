@@ -6,7 +6,9 @@ use std::time::Duration;
 use std::vec::Drain;
 
 use liftbridge_commitlog::Shortage;
-use liftbridge_replication::{Body, Event as LeaderEvent, FollowerEffect, FollowerEvent, InSyncChange, Message};
+use liftbridge_replication::{
+    Body, Event as LeaderEvent, Follower, FollowerEffect, FollowerEvent, InSyncChange, Message,
+};
 use liftbridge_types::{BrokerId, Offset, PartitionEpoch, StreamId};
 
 use crate::partition::Partition;
@@ -108,6 +110,13 @@ impl Partition {
         self.host.peers.send(to, PartitionMessage { stream, partition, message });
     }
 
+    /// Tells a follower what can make it want to speak, and nothing else, and sends what it says.
+    pub(super) fn tell(&self, follower: &mut Follower, event: FollowerEvent<'_>) {
+        let mut effects = Vec::new();
+        follower.step(event, &mut effects);
+        self.send_said(effects);
+    }
+
     /// Sends what a follower wants to say, where it can want nothing else.
     pub(super) fn send_said(&self, effects: Vec<FollowerEffect>) {
         for effect in effects {
@@ -164,11 +173,7 @@ impl Partition {
         let Some(offsets) = replica.open.damaged.first().cloned() else { return };
         match &mut replica.role {
             RoleHere::Leading(leader) => self.step_aside(&*leader, &mut replica.open, offsets),
-            RoleHere::Following(follower) => {
-                let mut effects = Vec::new();
-                follower.step(FollowerEvent::Damaged { offsets }, &mut effects);
-                self.send_said(effects);
-            }
+            RoleHere::Following(follower) => self.tell(follower, FollowerEvent::Damaged { offsets }),
             RoleHere::Waiting { .. } => {}
         }
     }
@@ -188,9 +193,7 @@ impl Partition {
         }
         replica.open.on_room(&self.route);
         if let RoleHere::Following(follower) = &mut replica.role {
-            let mut effects = Vec::new();
-            follower.step(FollowerEvent::Room, &mut effects);
-            self.send_said(effects);
+            self.tell(follower, FollowerEvent::Room);
         }
     }
 }

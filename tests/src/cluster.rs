@@ -51,6 +51,22 @@ impl Cluster {
         self.members.iter_mut().find(|member| member.id == id).expect("a member of this id")
     }
 
+    /// Starts all servers that do not run, at once.
+    pub async fn restart_all(&mut self) {
+        let mut starting = JoinSet::new();
+        let (running, stopped): (Vec<Member>, Vec<Member>) =
+            self.members.drain(..).partition(|member| member.server.is_some());
+        for mut member in stopped {
+            starting.spawn(async move {
+                member.restart().await;
+                member
+            });
+        }
+        self.members = running;
+        self.members.extend(starting.join_all().await);
+        self.members.sort_by(|a, b| a.id.cmp(&b.id));
+    }
+
     /// Any server that runs, but for the one with this id.
     pub fn other_than(&self, id: &str) -> &Server {
         let other = self.members.iter().filter(|member| member.id != id).find_map(|member| member.server.as_ref());
@@ -123,6 +139,12 @@ impl Member {
         }
         self.server = Some(Server::try_start(&self.data, &self.options).await?);
         Ok(())
+    }
+
+    /// Removes the files of all its partitions, and nothing else; it must not run.
+    pub fn lose_partitions(&self) {
+        assert!(self.server.is_none(), "a running server's files are its own");
+        std::fs::remove_dir_all(self.data.join("streams")).expect("partitions' files can be removed");
     }
 
     /// Starts it again, where the others look for it.

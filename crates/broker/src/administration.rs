@@ -179,6 +179,8 @@ pub struct ExplainedReplica {
     pub is_in_sync: bool,
     /// Whether it is in an in-sync set that was asked for and is not answered.
     pub is_proposed: bool,
+    /// Whether it is out of sync, and known to have everything committed.
+    pub is_eligible: bool,
     /// Whether the cluster does not hear of it.
     pub is_fenced: bool,
     /// The end of what it has on stable storage, if its leader knows.
@@ -218,8 +220,8 @@ pub struct ExplainedLog {
 pub enum Obstacle {
     /// Nobody leads the partition; these have everything committed.
     NoLeader {
-        /// The agreed in-sync replicas, none of which is heard of.
-        in_sync: Vec<BrokerId>,
+        /// The replicas that may lead it, in sync or eligible, none of which is heard of.
+        electable: Vec<BrokerId>,
     },
     /// It is paused.
     Paused,
@@ -239,11 +241,11 @@ pub enum Obstacle {
 impl fmt::Display for Obstacle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoLeader { in_sync } if in_sync.is_empty() => {
+            Self::NoLeader { electable } if electable.is_empty() => {
                 write!(f, "nobody leads it, and no replica is known to have everything that was committed")
             }
-            Self::NoLeader { in_sync } => {
-                let names: Vec<&str> = in_sync.iter().map(BrokerId::as_str).collect();
+            Self::NoLeader { electable } => {
+                let names: Vec<&str> = electable.iter().map(BrokerId::as_str).collect();
                 write!(
                     f,
                     "nobody leads it: bring back `{}`, which has everything that was committed",

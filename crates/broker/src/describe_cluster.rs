@@ -93,7 +93,7 @@ impl Node {
                         leader: agreed.leader.clone(),
                         replicas: agreed.replicas.to_vec(),
                         in_sync: agreed.isr.to_vec(),
-                        in_sync_min: liftbridge_replication::minimum_in_sync(agreed.replicas.len(), min_isr),
+                        in_sync_min: liftbridge_types::minimum_in_sync(agreed.replicas.len(), min_isr),
                     });
                 }
             }

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use liftbridge_auth::Authorized;
 use liftbridge_metadata_raft::{Partition as AgreedPartition, Stream};
-use liftbridge_replication::{Explanation, Wait, minimum_in_sync};
-use liftbridge_types::{BrokerId, PartitionId};
+use liftbridge_replication::{Explanation, Wait};
+use liftbridge_types::{BrokerId, PartitionId, minimum_in_sync};
 
 use crate::administration::{ExplainedFollower, ExplainedLog, ExplainedReplica, Obstacle, PartitionExplanation};
 use crate::broker::Broker;
@@ -54,13 +54,15 @@ impl Broker {
             id: id.clone(),
             is_in_sync: agreed.isr.contains(id),
             is_proposed: false,
+            is_eligible: agreed.eligible.contains(id),
             is_fenced: state.brokers().get(id).is_none_or(|broker| broker.fenced),
             durable_end: None,
             following: None,
         };
         let in_sync_min = minimum_in_sync(agreed.replicas.len(), self.node.min_isr(stream));
         let in_sync_count = agreed.isr.len();
-        let no_leader = agreed.leader.is_none().then(|| Obstacle::NoLeader { in_sync: agreed.isr.to_vec() });
+        let electable = || agreed.isr.iter().chain(agreed.eligible.iter()).cloned().collect();
+        let no_leader = agreed.leader.is_none().then(|| Obstacle::NoLeader { electable: electable() });
         let too_few = Obstacle::Leader(Wait::TooFewInSync { in_sync_count, minimum: in_sync_min });
         let obstacles =
             [no_leader, agreed.paused.then_some(Obstacle::Paused), (in_sync_count < in_sync_min).then_some(too_few)];

@@ -139,6 +139,7 @@ impl Node {
             epoch: agreed.epoch,
             replicas: agreed.replicas.iter().map(life).collect(),
             in_sync: agreed.isr.to_vec(),
+            eligible: agreed.eligible.to_vec(),
             in_sync_min: None,
         }
     }

@@ -1,7 +1,7 @@
 //! What is wrong with a partition, by what is agreed about it. Owns the rules and the counting; never who is told.
 
 use liftbridge_metadata_raft::Partition as AgreedPartition;
-use liftbridge_replication::minimum_in_sync;
+use liftbridge_types::minimum_in_sync;
 
 use crate::administration::{PartitionCounts, PartitionTrouble};
 
@@ -65,6 +65,7 @@ mod tests {
         AgreedPartition {
             leader: led.then(|| ids[0].clone()),
             isr: ids[..in_sync].into(),
+            eligible: [].into(),
             replicas: ids.into(),
             leader_epoch: LeaderEpoch::new(1),
             epoch: PartitionEpoch::new(1),

@@ -17,9 +17,8 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use liftbridge_metadata_raft::{
-    Applied, Command, DeletedStream, DirectoryId, FEATURE_LEVEL, LogIndex, Member, Metadata, MetadataOptions,
-    NoteJoinedError, PROPOSALS_WAITING_MAX, Part, Ports, Presence, ProposeError, RaftId, Recovery, RegisterBroker,
-    Standing, Stream, Unavailable, metadata_presence, note_joined,
+    Applied, DeletedStream, LogIndex, Metadata, MetadataOptions, NoteJoinedError, PROPOSALS_WAITING_MAX, Part, Ports,
+    Presence, Recovery, Standing, Stream, note_joined,
 };
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 use tokio::runtime::Handle;
@@ -30,29 +29,21 @@ use tokio::time::Instant;
 use crate::agreement::Agreement;
 use crate::clock::Clock;
 use crate::config::{BrokerConfig, StartError};
+use crate::directories;
 use crate::follow_metadata::Follower;
 use crate::heartbeats::give_signs_of_life;
+use crate::identity::{Identity, check_identity, identify};
 use crate::inbox::Inbox;
 use crate::join_cluster::{Membership, join_cluster};
 use crate::node::Node;
 use crate::partition::PartitionHost;
 use crate::progress::Progress;
-use crate::removal::{Question, ask_whether_removed};
+use crate::registration::register;
+use crate::removal::Question;
 use crate::shutdown::Life;
 use crate::streams_here::StreamsHere;
 use crate::subjects::Subjects;
 use crate::wishes::carry_out_wishes;
-use crate::{clean_stop, directories, directory_id, server_id};
-
-/// Who this server is, and what its volume holds.
-#[derive(Clone, Debug)]
-struct Identity {
-    id: BrokerId,
-    directory: DirectoryId,
-    presence: Presence,
-    had_streams: bool,
-    kept_log: bool,
-}
 
 /// The metadata, opened.
 struct Opened {
@@ -77,7 +68,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
         id: identity.id.clone(),
         volume: Arc::clone(&config.volume),
         stream_defaults: config.stream_defaults.clone(),
-        host: PartitionHost::start(&config, Arc::clone(&clock)),
+        host: PartitionHost::start(&config, Arc::clone(&identity.begun_logs), Arc::clone(&clock)),
         clock,
         agreement: Agreement::new(metadata.clone(), Arc::clone(&peers), standing.clone(), progress),
         metadata,
@@ -97,9 +88,7 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     meet_peers(&node, &config, membership);
     let question = Question::new(config.cluster.clone(), identity.directory.clone(), recovery.raft_id);
     let mut follower = Follower::new(&node, applied, carried_out, unremoved);
-    let index =
-        follower.catch_up_during(&node, register(&node, &config, &identity, recovery.raft_id, &question)).await?;
-    follower.catch_up_to(&node, index).await;
+    let index = register(&node, &config, &identity, &question, &mut follower, recovery.raft_id).await?;
     if let Some(failure) = node.metadata.failure() {
         return Err(StartError::Metadata { reason: failure.to_string() });
     }
@@ -114,17 +103,6 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     be_heard_of(&node, config.cluster.voters_max, config.cluster.session_timeout).await;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
-}
-
-/// Step 1. Blocks on file I/O.
-fn identify(config: &BrokerConfig) -> Result<Identity, StartError> {
-    let volume = &*config.volume;
-    let had_streams = directories::any_stream(volume).map_err(unusable)?;
-    let id = server_id::load_or_create(volume, &config.server_id)?;
-    let directory = directory_id::load_or_create(volume)?;
-    let presence = metadata_presence(volume).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
-    let kept_log = clean_stop::begin(volume, config.sync).map_err(unusable)?;
-    Ok(Identity { id, directory, presence, had_streams, kept_log })
 }
 
 /// Step 2 for a server that is to be one of several: it asks to be let in until it has been sent a state.
@@ -195,45 +173,6 @@ fn open_metadata(
     Ok(Opened { metadata, recovery, unremoved })
 }
 
-/// A server under another id than its data was written under would find none of its partitions.
-fn check_identity(metadata: &Metadata, identity: &Identity, raft_id: RaftId) -> Result<(), StartError> {
-    let (state, id) = (metadata.state(), &identity.id);
-    if let Some((known, node)) = state.nodes().of_broker(id)
-        && known != raft_id
-        && node.directory == identity.directory
-    {
-        let reason = format!(
-            "the metadata knows this directory as member {known}, and `raft/member` does not: run `liftbridge-admin cluster \
-             remove {id}` and let the server join again with an empty data directory"
-        );
-        return Err(StartError::Storage { reason });
-    }
-    if let Some(node) = state.nodes().get(raft_id)
-        && node.broker == *id
-        && node.directory != identity.directory
-    {
-        let known = node.directory.as_str();
-        let reason = format!(
-            "the file `directory-id` was damaged or replaced: the metadata knows this directory as `{known}`; write that into \
-             the file if this is all that the server `{id}` had"
-        );
-        return Err(StartError::Storage { reason });
-    }
-    let known: Vec<&str> = match state.nodes().get(raft_id) {
-        Some(node) => vec![node.broker.as_str()],
-        // One that was sent nothing yet, or was removed, or whose metadata knows of no others.
-        None if raft_id != RaftId::FOUNDER => return Ok(()),
-        None => state.brokers().iter().map(|(known, _)| known.as_str()).collect(),
-    };
-    if known.is_empty() || known.contains(&id.as_str()) {
-        return Ok(());
-    }
-    let known = known.join("`, `");
-    let reason =
-        format!("this server is called `{id}`, but the data belongs to `{known}`: write that id into `server-id`");
-    Err(StartError::Storage { reason })
-}
-
 /// Lets the other servers talk to this one, and this one to those it knows of.
 fn meet_peers(node: &Arc<Node>, config: &BrokerConfig, membership: Option<Membership>) {
     let cluster_id = node.metadata.state().cluster_id().to_owned();
@@ -247,48 +186,6 @@ fn meet_peers(node: &Arc<Node>, config: &BrokerConfig, membership: Option<Member
         _ => node.tell_peers(),
     }
     node.peers.open(Inbox::new(node, config.cluster.namespace.clone()));
-}
-
-/// Step 4. Whoever has peers waits for them, however long they take, unless one of them knows that it was removed.
-async fn register(
-    node: &Arc<Node>,
-    config: &BrokerConfig,
-    identity: &Identity,
-    raft_id: RaftId,
-    question: &Question,
-) -> Result<LogIndex, StartError> {
-    let registration = RegisterBroker {
-        id: node.id.clone(),
-        host: config.advertised_host.clone(),
-        port: config.advertised_port,
-        member: Some(Member {
-            raft_id,
-            directory: identity.directory.clone(),
-            peer_address: config.cluster.peer_address.clone(),
-            rack: config.cluster.rack.clone(),
-            feature_level: FEATURE_LEVEL,
-            kept_log: identity.kept_log,
-        }),
-    };
-    loop {
-        let refused = match node.agreement.agree(Command::RegisterBroker(registration.clone())).await {
-            Ok(index) => return Ok(index),
-            Err(refused) => refused,
-        };
-        let passes = matches!(
-            refused,
-            ProposeError::Unavailable(Unavailable::NotController { .. } | Unavailable::LeadershipLost)
-        );
-        if !passes || node.standing.borrow().alone {
-            let reason = node.metadata.failure().map_or_else(|| refused.to_string(), |failure| failure.to_string());
-            return Err(StartError::Metadata { reason });
-        }
-        tracing::info!(reason = %refused, "not registered yet: waiting for the other servers of the cluster");
-        ask_whether_removed(node, question).await;
-        if let Some(reason) = node.expulsion.borrow().clone() {
-            return Err(StartError::Join { reason });
-        }
-    }
 }
 
 /// Waits until this broker is heard of and its server votes, if it is to, for `patience` at most: the controller may be gone
@@ -341,6 +238,6 @@ async fn on_a_thread<T: Send + 'static>(
     done.map_err(|error| StartError::Metadata { reason: error.to_string() })?
 }
 
-fn unusable(error: io::Error) -> StartError {
+pub(crate) fn unusable(error: io::Error) -> StartError {
     StartError::Storage { reason: error.to_string() }
 }

@@ -37,10 +37,10 @@ pub(crate) async fn carry_out_wishes(node: Weak<Node>, mut wishes: mpsc::Unbound
 async fn carry_out(node: &Node, Wished { route, stream, wish }: Wished) {
     let partition = PartitionName { stream: route.stream.clone(), stream_id: stream, partition: route.partition };
     let (command, in_sync_epoch) = match wish {
-        Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync }) => {
+        Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync, damaged }) => {
             let in_sync = in_sync.into_iter().map(|life| BrokerLife { id: life.id, incarnation: life.incarnation });
             let in_sync = in_sync.collect();
-            (Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync }), Some(epoch))
+            (Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync, damaged }), Some(epoch))
         }
         Wish::MoveLeader { epoch, to, leaves } => {
             (Command::MoveLeader(MoveLeader { partition, epoch, to, leaves }), None)
@@ -100,7 +100,7 @@ mod tests {
         let subject = Subject::new("s").unwrap();
         let (stream_subject, partition_subject) = (subject.clone(), subject);
         let route = Arc::new(PartitionRoute { stream, partition, stream_subject, partition_subject });
-        let wish = Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync });
+        let wish = Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync, damaged: Vec::new() });
         carry_out(node, Wished { route, stream: StreamId::new(1), wish }).await;
 
         let after = node.agreement.agree(Command::RegisterBroker(registration)).await.unwrap();

@@ -178,6 +178,8 @@ pub struct ExplainedReplica {
     pub in_sync: bool,
     /// Whether it is in an in-sync set that was asked for and is not answered.
     pub proposed: bool,
+    /// Whether it is out of sync, and known to have everything committed: it may lead.
+    pub eligible: bool,
     /// Whether the cluster does not hear of it.
     pub fenced: bool,
     /// The end of what it has on stable storage, if its leader knows.

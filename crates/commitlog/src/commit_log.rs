@@ -24,6 +24,7 @@ pub use durability::PendingSync;
 pub use repair::Repair;
 
 use crate::error::{AppendError, LogError, OpenError, Shortage};
+use crate::file_names;
 use crate::leader_epochs::LeaderEpochs;
 use crate::options::LogOptions;
 use crate::reader::LogView;
@@ -102,6 +103,17 @@ impl CommitLog {
             failed: None,
         };
         Ok((log, recovered.report))
+    }
+
+    /// Whether there is anything of a log in `storage`: a segment, or a checkpoint that says that there was one. Changes
+    /// nothing.
+    ///
+    /// # Errors
+    /// When the medium cannot be read.
+    pub fn is_in(storage: &dyn Storage) -> Result<bool, LogError> {
+        let files = storage.list().map_err(|error| LogError::new("list", ".", error))?;
+        let is_of_log = |name: &str| name == file_names::CHECKPOINT || file_names::parse_log(name).is_some();
+        Ok(files.iter().any(|file| is_of_log(&file.name)))
     }
 
     /// The reading side; cheap to clone and to send to other threads.

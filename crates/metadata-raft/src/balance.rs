@@ -95,7 +95,7 @@ mod tests {
     #[test]
     fn a_partition_nobody_leads_is_found_when_a_replica_is_heard_of() {
         let mut cluster = Cluster::of(3);
-        cluster.create("s", 1, 2);
+        cluster.create_committing_alone("s", 2);
         cluster.fence("1");
         cluster.fence("2");
         let found = |cluster: &Cluster| leaderless(&cluster.state.streams, &cluster.state.brokers).count();

@@ -20,6 +20,7 @@ pub const FEATURE_LEVEL: u32 = 2;
 /// Invariants:
 /// - A partition's leader is one of its in-sync replicas, which are some of its replicas, which are brokers.
 /// - A leader is not fenced. Of several in-sync replicas none is; the last one may be.
+/// - Eligible replicas are replicas and not in sync; where enough are in sync under a leader there are none.
 /// - A leader epoch belongs to one leader of its partition for ever.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterState {

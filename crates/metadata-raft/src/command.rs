@@ -3,6 +3,9 @@
 //! A command carries everything its effect depends on, the time included, because every server applies it on its own and
 //! all must come to the same state.
 
+use std::collections::BTreeSet;
+use std::num::NonZero;
+
 use liftbridge_types::{
     BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, PartitionId, SettingOverrides, StreamId, StreamName,
     Subject, Timestamp,
@@ -92,9 +95,16 @@ pub struct Member {
     pub rack: Option<String>,
     /// The newest feature level it understands.
     pub feature_level: u32,
-    /// Whether everything that it ever reported as durable is still there.
+    /// Whether everything that it ever reported as durable is still there, but for what is `lost`.
     pub kept_log: bool,
+    /// Fewest in-sync replicas that may commit in partitions it leads, where the stream does not say; `None` = a majority.
+    pub in_sync_min: Option<NonZero<u32>>,
+    /// Partitions whose files were there once and are not there any more; at most [`LOST_PARTITIONS_MAX`].
+    pub lost: BTreeSet<(StreamId, PartitionId)>,
 }
+
+/// The most partitions a broker names as lost. Whoever has lost more has kept nothing.
+pub const LOST_PARTITIONS_MAX: usize = 10_000;
 
 /// One life of a broker's process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +138,8 @@ pub struct ChangeInSync {
     pub epoch: PartitionEpoch,
     /// The in-sync replicas from now on, with those of their lives that were seen to have everything.
     pub in_sync: Vec<BrokerLife>,
+    /// Replicas that cannot read all they had, and so are not eligible either.
+    pub damaged: Vec<BrokerId>,
 }
 
 /// Another in-sync replica leads.
@@ -139,8 +151,8 @@ pub struct MoveLeader {
     pub epoch: PartitionEpoch,
     /// The leader from now on.
     pub to: BrokerId,
-    /// Whether the leader so far leaves the in-sync replicas: it cannot store what comes next. Else it would be given the
-    /// leadership back before it has said so to the new one.
+    /// Whether the leader so far leaves the in-sync replicas, and is not eligible either: it cannot store what comes next. Else
+    /// it would be given the leadership back before it has said so to the new one.
     pub leaves: bool,
 }
 

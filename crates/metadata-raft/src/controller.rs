@@ -198,7 +198,7 @@ mod tests {
     #[test]
     fn an_unclean_election_is_only_held_where_it_is_wanted() {
         let mut cluster = Cluster::of(3);
-        cluster.create("s", 1, 2);
+        cluster.create_committing_alone("s", 2);
         cluster.fence("1");
         cluster.fence("2");
         cluster.unfence("1");

@@ -42,9 +42,9 @@ pub use cluster_event::{Applied, ChangedPartitions, ClusterEvent, DeletedStream,
 pub use cluster_state::{ClusterState, FEATURE_LEVEL};
 pub use codec::DecodeError;
 pub use command::{
-    BrokerLife, ChangeInSync, Command, CreateStream, DeleteStream, ElectUnclean, Member, MoveLeader,
-    PARTITIONS_PER_STREAM_MAX, PartitionName, PauseStream, RegisterBroker, RemoveBroker, ReplicaCount, ResumeStream,
-    SetReadonly,
+    BrokerLife, ChangeInSync, Command, CreateStream, DeleteStream, ElectUnclean, LOST_PARTITIONS_MAX, Member,
+    MoveLeader, PARTITIONS_PER_STREAM_MAX, PartitionName, PauseStream, RegisterBroker, RemoveBroker, ReplicaCount,
+    ResumeStream, SetReadonly,
 };
 pub use framed_file::FramedReadError;
 pub use log_index::LogIndex;

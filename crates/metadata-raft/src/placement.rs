@@ -136,6 +136,7 @@ mod tests {
             fenced: id.chars().all(char::is_uppercase),
             rack: rack.map(str::to_owned),
             feature_level: 2,
+            in_sync_min: None,
             raft_id: None,
             load: Load { hosted, led },
         };

@@ -144,6 +144,7 @@ mod tests {
                 fenced: *fenced,
                 rack: None,
                 feature_level: 2,
+                in_sync_min: None,
                 raft_id: None,
                 load: Load::default(),
             };

@@ -1,5 +1,7 @@
 //! Commands for tests, written short, and random ones.
 
+use std::collections::BTreeSet;
+use std::num::NonZero;
 use std::time::Duration;
 
 use liftbridge_types::{
@@ -47,14 +49,16 @@ pub(crate) fn start(number: u64) -> Command {
     })
 }
 
+/// The same with something else to say about itself.
+pub(crate) fn start_as(number: u64, change: impl FnOnce(&mut Member)) -> Command {
+    let Command::RegisterBroker(mut command) = start(number) else { unreachable!("that is what it makes") };
+    change(command.member.as_mut().unwrap());
+    Command::RegisterBroker(command)
+}
+
 /// The same without its log.
 pub(crate) fn start_empty(number: u64) -> Command {
-    match start(number) {
-        Command::RegisterBroker(command) => {
-            Command::RegisterBroker(RegisterBroker { member: Some(member(number, false)), ..command })
-        }
-        other => other,
-    }
+    start_as(number, |member| member.kept_log = false)
 }
 
 pub(crate) fn member(number: u64, kept_log: bool) -> Member {
@@ -65,6 +69,8 @@ pub(crate) fn member(number: u64, kept_log: bool) -> Member {
         rack: None,
         feature_level: 2,
         kept_log,
+        in_sync_min: None,
+        lost: BTreeSet::new(),
     }
 }
 
@@ -160,12 +166,13 @@ fn any_cluster_command() -> impl Strategy<Value = Command> {
     let partition =
         || ("[ab]{1,2}", number(), 0..4u32).prop_map(|(stream, id, number)| partition_name(&stream, id, number));
     let life = || ("[xyz]", number()).prop_map(|(id, incarnation)| life(&id, incarnation));
-    let change_in_sync = (partition(), number(), number(), proptest::collection::vec(life(), 0..3)).prop_map(
-        |(partition, leader_epoch, epoch, in_sync)| {
+    let lists = (proptest::collection::vec(life(), 0..3), proptest::collection::vec("[xyz]", 0..2));
+    let change_in_sync =
+        (partition(), number(), number(), lists).prop_map(|(partition, leader_epoch, epoch, (in_sync, damaged))| {
             let (leader_epoch, epoch) = (LeaderEpoch::new(leader_epoch), PartitionEpoch::new(epoch));
-            Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync })
-        },
-    );
+            let damaged = damaged.iter().map(|id| broker(id)).collect();
+            Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync, damaged })
+        });
     prop_oneof![
         life().prop_map(Command::FenceBroker),
         life().prop_map(Command::UnfenceBroker),
@@ -184,12 +191,18 @@ fn any_cluster_command() -> impl Strategy<Value = Command> {
 
 fn any_member() -> impl Strategy<Value = Member> {
     let texts = (proptest::option::of("[a-z:]{0,5}"), proptest::option::of("[a-z]{0,3}"));
-    (1..4u64, texts, 1..=FEATURE_LEVEL, any::<bool>()).prop_map(
-        |(number, (peer_address, rack), feature_level, kept_log)| Member {
-            peer_address,
-            rack,
-            feature_level,
-            ..member(number, kept_log)
+    let lost = proptest::collection::btree_set((0..5u64, 0..9u32), 0..5);
+    (1..4u64, texts, 1..=FEATURE_LEVEL, (any::<bool>(), 0..3u32), lost).prop_map(
+        |(number, (peer_address, rack), feature_level, (kept_log, in_sync_min), lost)| {
+            let lost = lost.into_iter();
+            Member {
+                peer_address,
+                rack,
+                feature_level,
+                in_sync_min: NonZero::new(in_sync_min),
+                lost: lost.map(|(id, number)| (StreamId::new(id), PartitionId::new(number).unwrap())).collect(),
+                ..member(number, kept_log)
+            }
         },
     )
 }

@@ -1,7 +1,7 @@
-//! What the cluster has agreed on about a partition. Owns what follows from it for one broker, and the rule for the default
-//! minimum; never how it was agreed.
+//! What the cluster has agreed on about a partition. Owns what follows from it for one broker; never how it was
+//! agreed.
 
-use liftbridge_types::{BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch};
+use liftbridge_types::{BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, minimum_in_sync};
 
 /// One life of a broker: of its process, not of its data.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +25,9 @@ pub struct Assignment {
     pub replicas: Vec<BrokerLife>,
     /// Those of them whose durable ends decide what is committed.
     pub in_sync: Vec<BrokerId>,
+    /// The others that have everything committed: they were in sync when it became certain that no more would be committed
+    /// without them (eligible leader replicas, Kafka KIP-966). They may lead, and nobody waits for them.
+    pub eligible: Vec<BrokerId>,
     /// Fewest in-sync replicas that may commit; `None` = a majority of the replicas.
     pub in_sync_min: Option<u32>,
 }
@@ -52,6 +55,7 @@ impl Assignment {
             epoch: PartitionEpoch::new(leader_epoch.get()),
             replicas: vec![BrokerLife { id: replica.clone(), incarnation: BrokerIncarnation::default() }],
             in_sync: vec![replica],
+            eligible: Vec::new(),
             in_sync_min: None,
         }
     }
@@ -94,14 +98,6 @@ impl Assignment {
     }
 }
 
-/// Fewest in-sync replicas of so many under which a publisher may be promised `ALL`, when `configured` says so.
-///
-/// Unset it is a majority, because one disk less than that can lose what was acknowledged.
-pub fn minimum_in_sync(replica_count: usize, configured: Option<u32>) -> usize {
-    let majority = replica_count / 2 + 1;
-    configured.map_or(majority, |minimum| usize::try_from(minimum).unwrap_or(usize::MAX).max(1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -117,6 +113,7 @@ mod tests {
             leader_epoch: LeaderEpoch::new(5),
             epoch: PartitionEpoch::new(5),
             in_sync: replicas.iter().map(|replica| replica.id.clone()).collect(),
+            eligible: Vec::new(),
             replicas,
             in_sync_min,
         }

@@ -75,6 +75,8 @@ pub struct InSyncChange {
     pub epoch: PartitionEpoch,
     /// The in-sync replicas from then on, in those of their lives that were seen to have everything.
     pub in_sync: Vec<BrokerLife>,
+    /// Replicas that said they cannot read all they had: none of them may lead.
+    pub damaged: Vec<BrokerId>,
 }
 
 /// Why a message was refused.

@@ -57,8 +57,6 @@ pub enum Event {
     },
     /// Publishes are refused from now on, or taken again.
     SetReadonly(bool),
-    /// Another minimum of in-sync replicas applies; `None` = a majority.
-    SetInSyncMin(Option<u32>),
     /// Everything before this was removed from the log.
     Trimmed {
         /// Where the log starts now.

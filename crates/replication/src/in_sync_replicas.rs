@@ -92,11 +92,6 @@ impl InSyncReplicas {
         self.durable_end = self.durable_end.max(end);
     }
 
-    /// Another minimum applies.
-    pub(crate) fn set_minimum(&mut self, in_sync_min: Option<u32>) {
-        self.assignment.in_sync_min = in_sync_min;
-    }
-
     /// Another version of the partition is agreed on, under the same leader; says whether it is news. What was proposed against
     /// the version before can never be agreed on any more.
     pub(crate) fn agree(&mut self, assignment: Assignment, elapsed: Duration) -> bool {

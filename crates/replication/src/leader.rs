@@ -145,11 +145,15 @@ impl Leader {
     }
 
     /// Who might lead instead, as far as is known here: the in-sync follower that has most of those that can be reached, read
-    /// and written; the earlier replica where that is equal.
+    /// and written; the earlier replica where that is equal. Where none is, an eligible one.
     pub fn successor(&self) -> Option<&BrokerId> {
-        let assignment = self.replicas.assignment();
+        let Assignment { in_sync, eligible, .. } = self.replicas.assignment();
+        self.ablest_of(in_sync).or_else(|| self.ablest_of(eligible))
+    }
+
+    fn ablest_of(&self, some: &[BrokerId]) -> Option<&BrokerId> {
         let followers = self.replicas.followers().iter();
-        let able = followers.filter(|follower| assignment.is_in_sync(&follower.id) && follower.is_able());
+        let able = followers.filter(|follower| some.contains(&follower.id) && follower.is_able());
         // Of equals `max_by_key` takes the last.
         able.rev().max_by_key(|follower| follower.durable_end()).map(|follower| &follower.id)
     }
@@ -168,10 +172,6 @@ impl Leader {
                 self.maybe_commit(now, effects);
             }
             Event::SetReadonly(readonly) => self.options.readonly = readonly,
-            Event::SetInSyncMin(minimum) => {
-                self.replicas.set_minimum(minimum);
-                self.maybe_commit(now, effects);
-            }
             Event::Trimmed { start } => self.history.trim(start),
             Event::Tick { elapsed } => self.on_tick(elapsed, effects),
             Event::Received { from, message } => self.on_message(now, &from, message, effects),

@@ -71,7 +71,7 @@ mod leader;
 mod message;
 mod pending_acks;
 
-pub use assignment::{Assignment, BrokerLife, Role, minimum_in_sync};
+pub use assignment::{Assignment, BrokerLife, Role};
 pub use divergence::{History, LogTail};
 pub use effect::{Effect, InSyncChange, Refusal};
 pub use event::{Event, Proposal, ProposalId};

@@ -15,6 +15,6 @@ pub use ack_policy::AckPolicy;
 pub use message::{Header, Message};
 pub use names::{BrokerId, InvalidName, NAME_BYTES_MAX, PartitionId, StreamId, StreamName};
 pub use position::{BrokerIncarnation, LeaderEpoch, Offset, PartitionEpoch};
-pub use stream_settings::{InvalidSetting, SettingOverrides, StreamSettings};
+pub use stream_settings::{InvalidSetting, SettingOverrides, StreamSettings, minimum_in_sync};
 pub use subject::{InvalidSubject, SUBJECT_BYTES_MAX, Subject};
 pub use time::Timestamp;

@@ -47,6 +47,14 @@ pub struct SettingOverrides {
     pub encryption: Option<bool>,
 }
 
+/// Fewest in-sync replicas of so many under which a publisher may be promised `ALL`, when `configured` says so.
+///
+/// Unset it is a majority, because one disk less than that can lose what was acknowledged.
+pub fn minimum_in_sync(replica_count: usize, configured: Option<u32>) -> usize {
+    let majority = replica_count / 2 + 1;
+    configured.map_or(majority, |minimum| usize::try_from(minimum).unwrap_or(usize::MAX).max(1))
+}
+
 /// What applies to a stream once its overrides and the server's configuration are put together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamSettings {

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinHandle;
 
 use crate::admission::Admission;
+use crate::begun_logs::BegunLogs;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::metrics::{Metrics, as_gauge};
@@ -54,6 +55,7 @@ pub(crate) struct Limits {
 #[derive(Debug)]
 pub(crate) struct PartitionHost {
     pub(super) volume: Arc<dyn Volume>,
+    pub(super) begun_logs: Arc<BegunLogs>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) sync: SyncPolicy,
     pub(super) limits: Limits,
@@ -75,15 +77,15 @@ pub(crate) struct PartitionHost {
 
 impl PartitionHost {
     /// Starts what partitions need. Must be called within a tokio runtime.
-    pub(crate) fn start(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let host = Self::without_timer(config, clock);
+    pub(crate) fn start(config: &BrokerConfig, begun_logs: Arc<BegunLogs>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let host = Self::without_timer(config, begun_logs, clock);
         let upkeep = Arc::clone(&host.upkeep);
         *host.upkeep_task.lock() = Some(tokio::spawn(async move { upkeep.run().await }));
         host
     }
 
     /// A host whose duties come only when [`Upkeep::run_due`] is called.
-    pub(super) fn without_timer(config: &BrokerConfig, clock: Arc<dyn Clock>) -> Arc<Self> {
+    pub(super) fn without_timer(config: &BrokerConfig, begun_logs: Arc<BegunLogs>, clock: Arc<dyn Clock>) -> Arc<Self> {
         let limits = Limits {
             batch_messages_max: config.batch_messages_max.max(1),
             batch_time_max: config.batch_time_max,
@@ -96,6 +98,7 @@ impl PartitionHost {
         let (wishes, wished) = mpsc::unbounded_channel();
         Arc::new(Self {
             volume: Arc::clone(&config.volume),
+            begun_logs,
             upkeep: Arc::new(Upkeep::new(Arc::clone(&clock))),
             clock,
             sync: config.sync,

@@ -129,13 +129,15 @@ impl Partition {
             return;
         }
         open.damaged.add(damaged);
-        self.want_another_leader(leader.assignment(), false);
+        self.want_another_leader(leader, false);
     }
 
-    /// Has another in-sync replica lead, if there is one; whether this one `leaves` them with that.
-    pub(super) fn want_another_leader(&self, assignment: &Assignment, leaves: bool) {
-        if let Some(other) = assignment.in_sync.iter().find(|id| **id != self.broker_id) {
-            self.wish(Wish::MoveLeader { epoch: assignment.epoch, to: other.clone(), leaves });
+    /// Has another replica lead, if there is one that has everything; whether this one `leaves` the in-sync replicas with that.
+    pub(super) fn want_another_leader(&self, leader: &Leader, leaves: bool) {
+        let Assignment { epoch, in_sync, eligible, .. } = leader.assignment();
+        let mut others = in_sync.iter().chain(eligible).filter(|id| **id != self.broker_id);
+        if let Some(to) = leader.successor().or(others.next()) {
+            self.wish(Wish::MoveLeader { epoch: *epoch, to: to.clone(), leaves });
         }
     }
 }

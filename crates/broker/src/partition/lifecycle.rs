@@ -248,14 +248,14 @@ impl Partition {
         self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
         if let State::Open(mut replica) = before {
             self.resign(&mut replica, &PublishError::Offline { reason });
-            self.hand_on(&core.assignment, &mut replica);
+            self.hand_on(&mut replica);
         }
     }
 
     /// Has others do what cannot be done here any more: lead, or be waited for.
-    fn hand_on(&self, assignment: &Assignment, replica: &mut Replica) {
+    fn hand_on(&self, replica: &mut Replica) {
         match &mut replica.role {
-            RoleHere::Leading(_) => self.want_another_leader(assignment, true),
+            RoleHere::Leading(leader) => self.want_another_leader(leader, true),
             RoleHere::Following(follower) => {
                 let nothing = follower.log_end()..follower.log_end();
                 self.tell(follower, FollowerEvent::Damaged { offsets: nothing });
@@ -317,7 +317,8 @@ impl Partition {
     }
 
     fn open_log(&self, core: &Core) -> Result<Replica, NotOpened> {
-        let storage = self.host.volume.directory(&self.directory);
+        let directory = self.host.volume.directory(&self.directory);
+        let storage = self.host.begun_logs.watched((self.stream_id, self.route.partition), directory);
         let opened = CommitLog::open(storage, self.log_options(&core.settings));
         let (mut log, report) = opened.map_err(|error| match &error {
             OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {

@@ -20,7 +20,7 @@ use crate::partition::upkeep::Duty;
 use crate::peers::PartitionMessage;
 use crate::requests::PartitionRoute;
 
-/// How often a follower asks for what it found damaged, a replica without room looks for some, and a log is opened again for
+/// How often a follower asks for what it found damaged and a leader for another one to lead, a replica without room looks for some, and a log is opened again for
 /// which there was no descriptor.
 pub(super) const TROUBLE_RETRY: Duration = Duration::from_secs(1);
 
@@ -138,7 +138,7 @@ impl Partition {
         let (is_damaged, is_short) = (!replica.open.damaged.is_empty(), replica.open.shortage().is_some());
         let due = match &replica.role {
             RoleHere::Leading(leader) => {
-                let look_at = (is_short && leader.is_replicated()).then(retry_at);
+                let look_at = ((is_damaged || is_short) && leader.is_replicated()).then(retry_at);
                 leader.next_tick().into_iter().chain(look_at).min()
             }
             RoleHere::Following(_) => (is_damaged || is_short).then(retry_at),
@@ -161,9 +161,7 @@ impl Partition {
             let elapsed = self.host.clock.elapsed();
             self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);
             self.look_for_room(replica);
-            if matches!(replica.role, RoleHere::Following(_)) {
-                self.own_up(replica);
-            }
+            self.own_up(replica);
         }
         self.plan_tick(core);
     }

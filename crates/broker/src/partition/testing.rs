@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use crate::admission::AdmissionPermit;
+use crate::begun_logs::BegunLogs;
 use crate::clock::Clock;
 use crate::config::BrokerConfig;
 use crate::partition::{Partition, PartitionHost, PartitionSpec, Proposal};
@@ -83,7 +84,8 @@ impl Node {
         let mut config = BrokerConfig::new(volume, BrokerId::new("a").unwrap());
         config.log_workers = 2;
         change(&mut config);
-        let host = PartitionHost::without_timer(&config, Arc::clone(&clock) as Arc<dyn Clock>);
+        let begun_logs = Arc::new(BegunLogs::open(&*config.volume).unwrap());
+        let host = PartitionHost::without_timer(&config, begun_logs, Arc::clone(&clock) as Arc<dyn Clock>);
         Self { clock, host }
     }
 

@@ -113,6 +113,7 @@ fn explained_replica(replica: wire::ExplainedReplica) -> ExplainedReplica {
         id: replica.id,
         in_sync: replica.in_sync,
         proposed: replica.proposed,
+        eligible: replica.eligible,
         fenced: replica.fenced,
         durable_end: replica.durable_end.map(Offset::new),
         lag: replica.lag_ms.map(Duration::from_millis),

@@ -1,11 +1,13 @@
 //! The coming and going of brokers, and what it does to the partitions they keep.
 
+use std::collections::BTreeSet;
+
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 
 use crate::cluster_event::ClusterEvent;
 use crate::cluster_state::{ClusterState, FEATURE_LEVEL};
 use crate::command::{BrokerLife, Member, RegisterBroker, RemoveBroker};
-use crate::failover::{Seats, all_but, unclean_leader, with_serving_leader, without, without_log_of};
+use crate::failover::{Seats, all_but, led_uncleanly, unclean_leader, with_serving_leader, without, without_log_of};
 use crate::log_index::LogIndex;
 use crate::placement::{Load, replacement};
 use crate::rejection::Rejection;
@@ -33,18 +35,25 @@ impl ClusterState {
         let known = self.brokers.get(&id);
         let load = known.map_or_else(Load::default, |broker| broker.load);
         let kept_log = member.as_ref().is_none_or(|member| member.kept_log);
-        let (raft_id, rack, feature_level) = match member {
-            Some(Member { raft_id, rack, feature_level, .. }) => (Some(raft_id), rack, feature_level),
-            None => (None, None, FIRST_FEATURE_LEVEL),
+        let (broker, lost) = match member {
+            Some(Member { raft_id, rack, feature_level, in_sync_min, lost, .. }) => {
+                let raft_id = Some(raft_id);
+                (Broker { host, port, incarnation, fenced, rack, feature_level, in_sync_min, raft_id, load }, lost)
+            }
+            None => {
+                let (rack, feature_level, in_sync_min, raft_id) = (None, FIRST_FEATURE_LEVEL, None, None);
+                let broker =
+                    Broker { host, port, incarnation, fenced, rack, feature_level, in_sync_min, raft_id, load };
+                (broker, BTreeSet::new())
+            }
         };
-        let broker = Broker { host, port, incarnation, fenced, rack, feature_level, raft_id, load };
         self.brokers.insert(id.clone(), broker);
         let mut events: Vec<ClusterEvent> = moved.into_iter().collect();
         events.push(ClusterEvent::BrokerRegistered { id: id.clone(), incarnation });
-        events.extend(self.seat_all(index, |_, partition, brokers| {
+        events.extend(self.seat_all(index, |stream, number, partition, brokers| {
             if !partition.replicas.contains(&id) {
                 Seats::of(partition)
-            } else if !kept_log {
+            } else if !kept_log || lost.contains(&(stream.id, number)) {
                 without_log_of(partition, &id, brokers)
             } else if fenced {
                 without(partition, &id, brokers)
@@ -63,7 +72,7 @@ impl ClusterState {
             _ => return Ok(Vec::new()),
         }
         let mut events = vec![ClusterEvent::BrokerFenced(id.clone())];
-        events.extend(self.seat_all(index, |_, partition, brokers| match partition.isr.contains(&id) {
+        events.extend(self.seat_all(index, |_, _, partition, brokers| match partition.isr.contains(&id) {
             true => without(partition, &id, brokers),
             false => Seats::of(partition),
         }));
@@ -78,7 +87,7 @@ impl ClusterState {
             _ => return Ok(Vec::new()),
         }
         let mut events = vec![ClusterEvent::BrokerUnfenced(id.clone())];
-        events.extend(self.seat_all(index, |stream, partition, brokers| {
+        events.extend(self.seat_all(index, |stream, _, partition, brokers| {
             with_serving_leader(filled_up(stream, partition, &id), brokers)
         }));
         Ok(events)
@@ -99,13 +108,17 @@ impl ClusterState {
             return Err(Rejection::BrokerRunning { id });
         }
         let partitions = self.streams.iter().flat_map(|stream| &stream.partitions);
-        let only_there = partitions.filter(|partition| *partition.isr == [id.clone()]).count();
+        let is_only_there = |partition: &&Partition| {
+            let mut have_all = partition.isr.iter().chain(partition.eligible.iter());
+            have_all.next() == Some(&id) && have_all.next().is_none()
+        };
+        let only_there = partitions.filter(is_only_there).count();
         if only_there > 0 && !forced {
             let partitions = u32::try_from(only_there).unwrap_or(u32::MAX);
             return Err(Rejection::LastInSync { id, partitions });
         }
         let mut events = vec![ClusterEvent::BrokerRemoved(id.clone())];
-        events.extend(self.seat_all(index, |_, partition, brokers| match partition.replicas.contains(&id) {
+        events.extend(self.seat_all(index, |_, _, partition, brokers| match partition.replicas.contains(&id) {
             true => replaced(partition, &id, brokers),
             false => Seats::of(partition),
         }));
@@ -146,21 +159,26 @@ fn filled_up(stream: &Stream, partition: &Partition, id: &BrokerId) -> Seats {
 }
 
 /// The places with another broker instead of `gone`, or one replica less. Where only `gone` had everything, what the other
-/// replicas have is all there is, and they come before one that has nothing.
+/// replicas have is all there is: they are eligible from now on, and one that has nothing leads only where there is no other.
 fn replaced(partition: &Partition, gone: &BrokerId, brokers: &Brokers) -> Seats {
     let instead = replacement(brokers, &partition.replicas);
     let replicas = partition.replicas.iter().filter_map(|id| if id == gone { instead.as_ref() } else { Some(id) });
     let seats = Seats {
         replicas: replicas.cloned().collect(),
-        isr: all_but(&partition.isr, gone),
         leader: partition.leader.clone().filter(|leader| leader != gone),
+        ..Seats::of(partition).lose(gone)
     };
-    if !seats.isr.is_empty() || partition.isr.is_empty() {
+    let had_any = !partition.isr.is_empty() || !partition.eligible.is_empty();
+    let has_any = !seats.isr.is_empty() || !seats.eligible.is_empty();
+    if has_any || !had_any {
         return with_serving_leader(seats, brokers);
     }
-    let leader = unclean_leader(&all_but(&partition.replicas, gone), None, brokers);
-    match leader.or_else(|| unclean_leader(&seats.replicas, None, brokers)) {
-        Some(leader) => Seats { isr: [leader.clone()].into(), leader: Some(leader), ..seats },
+    let rest = all_but(&partition.replicas, gone);
+    if !rest.is_empty() {
+        return with_serving_leader(Seats { eligible: rest, ..seats }, brokers);
+    }
+    match unclean_leader(&seats.replicas, None, brokers) {
+        Some(leader) => led_uncleanly(seats, leader),
         None => seats,
     }
 }

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use liftbridge_types::{BrokerId, LeaderEpoch, PartitionEpoch};
+use liftbridge_types::{BrokerId, LeaderEpoch, PartitionEpoch, PartitionId};
 
 use crate::cluster_event::{ClusterEvent, ReassignedPartitions};
 use crate::cluster_state::ClusterState;
 use crate::command::{ChangeInSync, ElectUnclean, MoveLeader, PartitionName};
-use crate::failover::{Seats, all_but, unclean_leader};
+use crate::failover::{Seats, led_uncleanly, unclean_leader};
 use crate::log_index::LogIndex;
 use crate::rejection::Rejection;
 use crate::state::{Brokers, Partition, Stream};
@@ -20,7 +20,7 @@ impl ClusterState {
         index: LogIndex,
         command: ChangeInSync,
     ) -> Result<Vec<ClusterEvent>, Rejection> {
-        let ChangeInSync { partition: name, leader_epoch, epoch, in_sync } = command;
+        let ChangeInSync { partition: name, leader_epoch, epoch, in_sync, damaged } = command;
         let partition = self.partition(&name)?;
         let leader = partition.leader.as_ref().ok_or(Rejection::Stale)?;
         if (partition.leader_epoch, partition.epoch) != (leader_epoch, epoch) {
@@ -32,13 +32,12 @@ impl ClusterState {
                 return Err(Rejection::NotEligible { id: life.id.clone() });
             }
         }
-        let is_in_sync = |id: &&BrokerId| in_sync.iter().any(|life| life.id == **id);
-        if !is_in_sync(&leader) {
+        let is_in_sync = |id: &BrokerId| in_sync.iter().any(|life| life.id == *id);
+        if !is_in_sync(leader) || damaged.contains(leader) {
             return Err(Rejection::NotEligible { id: leader.clone() });
         }
-        let isr: Arc<[BrokerId]> = partition.replicas.iter().filter(is_in_sync).cloned().collect();
-        let seats = Seats { isr, ..Seats::of(partition) };
-        self.seat_one(index, &name, seats)
+        let seats = Seats::of(partition).with_in_sync(is_in_sync);
+        self.seat_one(index, &name, damaged.iter().fold(seats, Seats::lose))
     }
 
     /// Gives the leadership to another in-sync replica.
@@ -48,14 +47,16 @@ impl ClusterState {
         if partition.epoch != epoch || partition.leader.as_ref() == Some(&to) {
             return Err(Rejection::Stale);
         }
-        if !partition.isr.contains(&to) || !self.brokers.is_serving(&to) {
+        let has_all = partition.isr.contains(&to) || partition.eligible.contains(&to);
+        if !has_all || !self.brokers.is_serving(&to) {
             return Err(Rejection::NotEligible { id: to });
         }
-        let mut seats = Seats { leader: Some(to), ..Seats::of(partition) };
-        if leaves && let Some(former) = &partition.leader {
-            seats.isr = all_but(&seats.isr, former);
-        }
-        self.seat_one(index, &name, seats)
+        let seats = Seats::of(partition).with_in_sync(|id| partition.isr.contains(id) || *id == to);
+        let seats = match &partition.leader {
+            Some(former) if leaves => seats.lose(former),
+            Some(_) | None => seats,
+        };
+        self.seat_one(index, &name, Seats { leader: Some(to), ..seats })
     }
 
     /// Gives the leadership to a replica that may lack what is committed, because nobody is left who has it.
@@ -70,7 +71,7 @@ impl ClusterState {
         }
         let leader = unclean_leader(&partition.replicas, command.to.as_ref(), &self.brokers);
         let leader = leader.ok_or(Rejection::NoCandidate)?;
-        let seats = Seats { isr: [leader.clone()].into(), leader: Some(leader), ..Seats::of(partition) };
+        let seats = led_uncleanly(Seats::of(partition), leader);
         self.seat_one(index, &command.partition, seats)
     }
 
@@ -78,15 +79,15 @@ impl ClusterState {
     pub(crate) fn seat_all(
         &mut self,
         index: LogIndex,
-        mut seats: impl FnMut(&Stream, &Partition, &Brokers) -> Seats,
+        mut seats: impl FnMut(&Stream, PartitionId, &Partition, &Brokers) -> Seats,
     ) -> Vec<ClusterEvent> {
         let brokers = &mut self.brokers;
         let mut events = Vec::new();
         for stream in self.streams.iter_mut() {
             let mut changed = Vec::new();
-            for at in 0..stream.partitions.len() {
+            for (at, number) in (0..stream.partitions.len()).zip((0..).filter_map(PartitionId::new)) {
                 let Some(partition) = stream.partitions.get(at) else { break };
-                let wanted = seats(stream, partition, brokers);
+                let wanted = seats(stream, number, partition, brokers).settled(&stream.overrides, brokers);
                 if wanted == Seats::of(partition) {
                     continue;
                 }
@@ -112,6 +113,7 @@ impl ClusterState {
         seats: Seats,
     ) -> Result<Vec<ClusterEvent>, Rejection> {
         let stream = self.streams.get_mut(&name.stream).ok_or(Rejection::StreamNotFound)?;
+        let seats = seats.settled(&stream.overrides, &self.brokers);
         let partition = stream.partition_mut(name.partition).ok_or(Rejection::PartitionNotFound)?;
         seat(index, partition, seats, &mut self.brokers);
         let partitions = vec![(name.partition, partition.clone())];
@@ -129,7 +131,8 @@ fn seat(index: LogIndex, partition: &mut Partition, seats: Seats, brokers: &mut 
         partition.leader_epoch = LeaderEpoch::new(index.get());
     }
     partition.epoch = PartitionEpoch::new(index.get());
-    (partition.leader, partition.replicas, partition.isr) = (seats.leader, seats.replicas, seats.isr);
+    let Seats { leader, replicas, isr, eligible } = seats;
+    (partition.leader, partition.replicas, partition.isr, partition.eligible) = (leader, replicas, isr, eligible);
     if !partition.paused {
         brokers.count_open(partition);
     }

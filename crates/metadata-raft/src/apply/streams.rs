@@ -150,6 +150,7 @@ fn new_partition(index: LogIndex, place: Placement, brokers: &Brokers) -> Partit
             all if all == place.replicas.len() => place.replicas.clone(),
             _ => isr.into(),
         },
+        eligible: Arc::default(),
         replicas: place.replicas,
         leader_epoch: LeaderEpoch::new(index.get()),
         epoch: PartitionEpoch::new(index.get()),

@@ -44,6 +44,16 @@ impl Cluster {
         self.done(create(stream, partitions, ReplicaCount::Exactly(replicas)));
     }
 
+    /// A stream of one partition in which one in-sync replica may commit.
+    #[track_caller]
+    pub(crate) fn create_committing_alone(&mut self, stream: &str, replicas: u32) {
+        let Command::CreateStream(mut command) = create(stream, 1, ReplicaCount::Exactly(replicas)) else {
+            unreachable!("that is what it makes")
+        };
+        command.overrides.min_isr = Some(1);
+        self.done(Command::CreateStream(command));
+    }
+
     pub(crate) fn life(&self, id: &str) -> BrokerLife {
         life(id, self.state.brokers.get(&broker(id)).unwrap().incarnation.get())
     }
@@ -65,6 +75,7 @@ impl Cluster {
             leader_epoch: partition.leader_epoch,
             epoch: partition.epoch,
             in_sync: ids.iter().map(|id| self.life(id)).collect(),
+            damaged: Vec::new(),
         }
     }
 
@@ -72,12 +83,16 @@ impl Cluster {
         self.state.streams.get(stream).unwrap().partitions.get(usize::try_from(number).unwrap()).unwrap()
     }
 
-    /// Partition 0 as `leader: replicas / in-sync replicas`.
+    /// Partition 0 as `leader: replicas / in-sync replicas`, and ` + eligible ones` where there are any.
     #[track_caller]
     pub(crate) fn check(&self, stream: &str, expected: &str) {
         let partition = self.partition(stream, 0);
         let list = |ids: &[BrokerId]| ids.iter().map(BrokerId::as_str).collect::<Vec<_>>().join(" ");
         let leader = partition.leader.as_ref().map_or("-", BrokerId::as_str);
-        assert_eq!(format!("{leader}: {} / {}", list(&partition.replicas), list(&partition.isr)), expected);
+        let eligible = match list(&partition.eligible) {
+            none if none.is_empty() => none,
+            some => format!(" + {some}"),
+        };
+        assert_eq!(format!("{leader}: {} / {}{eligible}", list(&partition.replicas), list(&partition.isr)), expected);
     }
 }

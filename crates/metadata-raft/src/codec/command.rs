@@ -1,5 +1,8 @@
 //! Commands as bytes: the data of one entry of the metadata log.
 
+use std::collections::BTreeSet;
+use std::num::NonZero;
+
 use liftbridge_proto::v1::{self, metadata_command::Command as Wire};
 use liftbridge_types::{
     BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, PartitionId, StreamId, StreamName, Subject, Timestamp,
@@ -45,6 +48,7 @@ pub(crate) fn encode_command(command: Command) -> Vec<u8> {
             leader_epoch: command.leader_epoch.get(),
             epoch: command.epoch.get(),
             in_sync: command.in_sync.iter().map(encode_life).collect(),
+            damaged: command.damaged.iter().map(|id| id.as_str().to_owned()).collect(),
         }),
         Command::MoveLeader(MoveLeader { partition, epoch, to, leaves }) => Wire::MoveLeader(v1::MoveLeaderCommand {
             partition: Some(encode_partition(&partition)),
@@ -102,6 +106,7 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
             leader_epoch: LeaderEpoch::new(wire.leader_epoch),
             epoch: PartitionEpoch::new(wire.epoch),
             in_sync: wire.in_sync.iter().map(decode_life).collect::<Result<_, _>>()?,
+            damaged: wire.damaged.iter().map(|id| broker_id(id)).collect::<Result<_, _>>()?,
         }),
         Wire::MoveLeader(wire) => Command::MoveLeader(MoveLeader {
             partition: decode_partition(wire.partition)?,
@@ -121,15 +126,30 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
 }
 
 fn encode_member(member: Member) -> v1::BrokerMember {
-    let Member { raft_id, directory, peer_address, rack, feature_level, kept_log } = member;
+    let Member { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost } = member;
     let (raft_id, directory) = (raft_id.get(), directory.as_str().to_owned());
-    v1::BrokerMember { raft_id, directory, peer_address, rack, feature_level, kept_log }
+    let in_sync_min = in_sync_min.map_or(0, NonZero::get);
+    let mut lost_of: Vec<v1::LostPartitions> = Vec::new();
+    for (stream, partition) in lost {
+        match lost_of.last_mut().filter(|last| last.stream_id == stream.get()) {
+            Some(last) => last.partitions.push(partition.get()),
+            None => lost_of.push(v1::LostPartitions { stream_id: stream.get(), partitions: vec![partition.get()] }),
+        }
+    }
+    v1::BrokerMember { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost: lost_of }
 }
 
 fn decode_member(wire: v1::BrokerMember) -> Result<Member, DecodeError> {
     let (raft_id, directory) = (raft_id(wire.raft_id)?, directory_id(&wire.directory)?);
-    let v1::BrokerMember { peer_address, rack, feature_level, kept_log, .. } = wire;
-    Ok(Member { raft_id, directory, peer_address, rack, feature_level, kept_log })
+    let v1::BrokerMember { peer_address, rack, feature_level, kept_log, in_sync_min, lost, .. } = wire;
+    let in_sync_min = NonZero::new(in_sync_min);
+    let mut lost_here = BTreeSet::new();
+    for v1::LostPartitions { stream_id, partitions } in lost {
+        for number in partitions {
+            lost_here.insert((StreamId::new(stream_id), partition_id(number)?));
+        }
+    }
+    Ok(Member { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost: lost_here })
 }
 
 fn encode_life(life: &BrokerLife) -> v1::BrokerLife {

@@ -4,6 +4,7 @@
 //! thousand partitions do not repeat their names.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::sync::Arc;
 
 use liftbridge_proto::v1;
@@ -55,6 +56,7 @@ pub(crate) fn encode_snapshot(
         rack: broker.rack.clone(),
         feature_level: broker.feature_level,
         raft_id: broker.raft_id.map_or(0, RaftId::get),
+        in_sync_min: broker.in_sync_min.map_or(0, NonZero::get),
     });
     let message = v1::MetadataSnapshot {
         version: VERSION,
@@ -117,6 +119,7 @@ fn decode_brokers(wire: Vec<v1::BrokerState>) -> Result<(Brokers, Vec<BrokerId>)
             rack: broker.rack,
             feature_level: broker.feature_level.max(1),
             raft_id: RaftId::new(broker.raft_id),
+            in_sync_min: NonZero::new(broker.in_sync_min),
             load: Load::default(),
         };
         brokers.insert(id.clone(), broker);
@@ -164,6 +167,7 @@ fn encode_stream(stream: &Stream, positions: &BTreeMap<&BrokerId, u32>) -> v1::S
         readonly: partition.readonly,
         pause_changes: partition.pause_changes.map(encode_times),
         readonly_changes: partition.readonly_changes.map(encode_times),
+        eligible: partition.eligible.iter().filter_map(|id| positions.get(id).copied()).collect(),
     };
     v1::StreamState {
         id: stream.id.get(),
@@ -223,6 +227,7 @@ fn decode_partition(
         readonly: wire.readonly,
         pause_changes: wire.pause_changes.map(decode_times),
         readonly_changes: wire.readonly_changes.map(decode_times),
+        eligible: shared(named(&wire.eligible, brokers)?, before.map(|partition| &partition.eligible)),
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::num::NonZero;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 
@@ -25,6 +26,8 @@ pub struct Broker {
     pub rack: Option<String>,
     /// The newest feature level it understands.
     pub feature_level: u32,
+    /// Fewest in-sync replicas that may commit in partitions it leads, where the stream does not say; `None` = a majority.
+    pub in_sync_min: Option<NonZero<u32>>,
     /// Raft's number for it; `None` while only software of feature level 1 has registered it.
     pub raft_id: Option<RaftId>,
     /// What it keeps and leads, paused partitions not counted.

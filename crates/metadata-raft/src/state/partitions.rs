@@ -27,8 +27,11 @@ pub struct Partition {
     pub leader: Option<BrokerId>,
     /// The brokers that keep it.
     pub replicas: Arc<[BrokerId]>,
-    /// Those of them that have everything committed.
+    /// Those of them that decide what is committed, and so have everything that is.
     pub isr: Arc<[BrokerId]>,
+    /// The others that have everything committed: since they left, too few are in sync for anything to be committed, or
+    /// nobody leads (eligible leader replicas, Kafka KIP-966). They may lead.
+    pub eligible: Arc<[BrokerId]>,
     /// Which leadership this is.
     pub leader_epoch: LeaderEpoch,
     /// Which version of leader and in-sync replicas this is.

@@ -216,6 +216,7 @@ mod tests {
             epoch: PartitionEpoch::new(7),
             replicas: replicas.iter().map(life).collect(),
             in_sync: in_sync.iter().map(|name| broker(name)).collect(),
+            eligible: Vec::new(),
             in_sync_min: None,
         };
         Leader::new(life(&"a"), assignment, LogState::empty(), LeaderOptions::default(), Duration::ZERO)

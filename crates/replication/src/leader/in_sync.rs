@@ -6,13 +6,14 @@
 //!   committed by then lies below the log end the new leader began with, and nowhere else for certain (Kafka, KAFKA-7128).
 //! - It comes in under the life it was heard in, so that a broker that has come back without its data meanwhile is refused
 //!   (KIP-903).
+//! - Who said that it cannot read all it had is named, so that it does not count as eligible to lead either.
 //! - While a change is asked for and not answered, old and new set both decide what is committed: either may elect the next
 //!   leader. An answer that never comes is asked for again, perhaps with another set: all follow the same version of the
 //!   partition, so at most one of them is ever agreed on, and the next version ends the doubt (KIP-497).
 
 use std::time::Duration;
 
-use liftbridge_types::Timestamp;
+use liftbridge_types::{BrokerId, Timestamp};
 
 use super::Leader;
 use crate::assignment::{Assignment, BrokerLife};
@@ -36,17 +37,17 @@ impl Leader {
         if self.replicas.followers().is_empty() || !self.leading || !self.is_sure() {
             return;
         }
-        let in_sync = self.wanted_in_sync();
+        let (in_sync, damaged) = (self.wanted_in_sync(), self.damaged());
         match self.replicas.proposed() {
             Some(proposed) if self.elapsed < proposed.retry_at => return,
             // Even the agreed set: it makes a new version, which no earlier proposal follows.
             Some(_) => {}
-            None if self.is_agreed(&in_sync) => return,
+            None if self.is_agreed(&in_sync, &damaged) => return,
             None => {}
         }
         self.replicas.propose(&in_sync, self.elapsed.saturating_add(PROPOSAL_TIMEOUT));
         let Assignment { leader_epoch, epoch, .. } = *self.replicas.assignment();
-        effects.push(Effect::ProposeInSync(Box::new(InSyncChange { leader_epoch, epoch, in_sync })));
+        effects.push(Effect::ProposeInSync(Box::new(InSyncChange { leader_epoch, epoch, in_sync, damaged })));
     }
 
     /// When there will be something to ask for if nothing happens; `None` = never.
@@ -74,8 +75,15 @@ impl Leader {
         std::iter::once(me).chain(followers.map(|follower| self.replicas.life_of(&follower.id))).collect()
     }
 
-    fn is_agreed(&self, in_sync: &[BrokerLife]) -> bool {
-        let agreed = &self.replicas.assignment().in_sync;
-        agreed.len() == in_sync.len() && in_sync.iter().all(|life| agreed.contains(&life.id))
+    /// The followers that cannot read all they had.
+    fn damaged(&self) -> Vec<BrokerId> {
+        let damaged = self.replicas.followers().iter().filter(|follower| follower.is_damaged());
+        damaged.map(|follower| follower.id.clone()).collect()
+    }
+
+    fn is_agreed(&self, in_sync: &[BrokerLife], damaged: &[BrokerId]) -> bool {
+        let Assignment { in_sync: agreed, eligible, .. } = self.replicas.assignment();
+        let is_same_set = agreed.len() == in_sync.len() && in_sync.iter().all(|life| agreed.contains(&life.id));
+        is_same_set && !damaged.iter().any(|id| eligible.contains(id))
     }
 }

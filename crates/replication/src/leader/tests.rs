@@ -51,6 +51,7 @@ impl Fixture {
             epoch: PartitionEpoch::new(30),
             replicas: replicas.iter().map(|name| life(name, 1)).collect(),
             in_sync: replicas.iter().map(|name| broker(name)).collect(),
+            eligible: Vec::new(),
             in_sync_min,
         };
         let options = LeaderOptions { lag_max: LAG_MAX, window_bytes: 1000, ..LeaderOptions::default() };
@@ -261,16 +262,6 @@ fn a_sole_replica_commits_whatever_the_minimum() {
     fixture.propose(0, AckPolicy::Leader, None);
     fixture.append(5);
     assert_eq!(fixture.durable("a", 1), [advance(1)]);
-}
-
-#[test]
-fn a_lower_minimum_commits_what_waited_for_the_higher_one() {
-    let mut fixture = Fixture::with(&["a", "b", "c"], Some(3));
-    fixture.propose(0, AckPolicy::All, None);
-    fixture.append(5);
-    fixture.agree(&["a"]);
-    assert_eq!(fixture.durable("a", 1), []);
-    assert_eq!(fixture.step(Event::SetInSyncMin(Some(1))), [advance(1), ack(0, 0, 5, 500)]);
 }
 
 #[test]

@@ -35,6 +35,7 @@ impl Controller {
             epoch: PartitionEpoch::new(2),
             replicas: lives.collect(),
             in_sync: ids,
+            eligible: Vec::new(),
             in_sync_min: None,
         };
         Self { index: 2, fenced: vec![false; brokers], versions: vec![first] }

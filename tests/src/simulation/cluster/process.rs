@@ -442,6 +442,8 @@ impl Process {
                 rack: None,
                 feature_level: FEATURE_LEVEL,
                 kept_log: true,
+                in_sync_min: None,
+                lost: BTreeSet::new(),
             }),
         })
     }

@@ -47,6 +47,8 @@ struct ReplicaView {
     in_sync: bool,
     /// It is about to be in sync, if the cluster agrees.
     proposed: bool,
+    /// It is out of sync and may lead all the same: nothing was committed without it.
+    eligible: bool,
     fenced: bool,
     damaged: bool,
     full: bool,
@@ -152,6 +154,7 @@ impl ReplicaView {
             leader,
             in_sync: replica.in_sync,
             proposed: replica.proposed,
+            eligible: replica.eligible,
             fenced: replica.fenced,
             damaged: replica.damaged,
             full: replica.full,
@@ -190,6 +193,7 @@ impl ReplicaView {
             self.leader.then_some("leader"),
             Some(if self.in_sync { "in sync" } else { "out of sync" }),
             (self.proposed && !self.in_sync).then_some("about to be in sync"),
+            self.eligible.then_some("has everything committed"),
             self.fenced.then_some("fenced"),
             self.damaged.then_some("damaged"),
             self.full.then_some("disk full"),
@@ -209,6 +213,7 @@ mod tests {
             id: id.to_owned(),
             in_sync: true,
             proposed: false,
+            eligible: false,
             fenced: false,
             durable_end: durable_end.map(Offset::new),
             lag: None,

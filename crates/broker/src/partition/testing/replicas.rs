@@ -115,6 +115,7 @@ impl Replicas {
             epoch: PartitionEpoch::new(10),
             replicas: lives.collect(),
             in_sync: (0..volumes.len()).map(broker).collect(),
+            eligible: Vec::new(),
             in_sync_min: None,
         };
         let mut replicas = Self {

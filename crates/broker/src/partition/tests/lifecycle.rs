@@ -69,8 +69,10 @@ async fn readonly_survives_a_pause() {
 #[tokio::test]
 async fn a_partition_that_begins_paused_touches_no_file() {
     let volume = FaultyVolume::new(0);
-    let partition = Node::new(Arc::new(volume.clone()), |_| {}).open_with(0, |spec| spec.paused = true);
-    assert_eq!(volume.operation_count(), 0);
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    let before = volume.operation_count();
+    let partition = node.open_with(0, |spec| spec.paused = true);
+    assert_eq!(volume.operation_count(), before);
     assert!(partition.is_paused());
     partition.resume().await;
     assert!(partition.publish_and_wait("a", AckPolicy::All).await.is_ok());

@@ -201,7 +201,8 @@ async fn the_timer_of_a_running_node_does_what_is_due() {
     let id = liftbridge_types::BrokerId::new("a").unwrap();
     let mut config = crate::config::BrokerConfig::new(Arc::new(MemoryVolume::new()), id);
     config.batch_time_max = Duration::from_millis(1);
-    let host = crate::partition::PartitionHost::start(&config, clock);
+    let begun_logs = Arc::new(crate::begun_logs::BegunLogs::open(&*config.volume).unwrap());
+    let host = crate::partition::PartitionHost::start(&config, begun_logs, clock);
     let partition = host.open(crate::partition::testing::spec(0));
     partition.publish_and_wait("a", AckPolicy::All).await.unwrap();
     partition.shutdown().await;

@@ -22,7 +22,7 @@ fn a_lost_broker_leaves_its_in_sync_sets_and_its_leaderships_go_to_in_sync_repli
     assert_eq!(partition.leader_epoch, LeaderEpoch::new(cluster.index));
     assert_eq!(partition.epoch, PartitionEpoch::new(cluster.index));
     cluster.fence("2");
-    cluster.check("s", "3: 1 2 3 / 3");
+    cluster.check("s", "3: 1 2 3 / 3 + 2");
 }
 
 #[test]
@@ -39,7 +39,7 @@ fn a_lost_follower_changes_the_version_and_not_the_leadership() {
 #[test]
 fn the_last_in_sync_replica_stays_in_sync_and_leads_again_when_it_is_heard_of() {
     let mut cluster = Cluster::of(2);
-    cluster.create("s", 1, 2);
+    cluster.create_committing_alone("s", 2);
     cluster.fence("2");
     cluster.fence("1");
     cluster.check("s", "-: 1 2 / 1");
@@ -86,7 +86,7 @@ fn the_only_broker_goes_on_as_if_it_had_never_been_away() {
 #[test]
 fn a_broker_that_lost_its_log_is_in_sync_with_nothing_and_never_elected_by_itself() {
     let mut cluster = Cluster::of(3);
-    cluster.create("s", 1, 2);
+    cluster.create_committing_alone("s", 2);
     cluster.create("sole", 1, 1);
     cluster.check("sole", "3: 3 / 3");
     cluster.check("s", "1: 1 2 / 1 2");
@@ -101,6 +101,82 @@ fn a_broker_that_lost_its_log_is_in_sync_with_nothing_and_never_elected_by_itsel
     cluster.check("sole", "-: 3 / 3");
     cluster.unfence("3");
     cluster.check("sole", "3: 3 / 3");
+}
+
+#[test]
+fn who_left_when_nothing_could_be_committed_without_it_any_more_is_eligible_and_nobody_else() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 1, 3);
+    // All three lose their power and are back one after another; the last one is not heard of again.
+    for (number, expected) in [(1, "2: 1 2 3 / 2 3"), (2, "3: 1 2 3 / 3 + 2")] {
+        cluster.done(start(number));
+        cluster.check("s", expected);
+    }
+    cluster.unfence("1");
+    cluster.unfence("2");
+    cluster.fence("3");
+    cluster.check("s", "2: 1 2 3 / 2 + 3");
+    cluster.done(Command::ChangeInSync(cluster.in_sync("s", 0, &["1", "2"])));
+    cluster.check("s", "2: 1 2 3 / 1 2");
+}
+
+#[test]
+fn one_lost_log_undoes_nothing_that_two_others_have() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 1, 3);
+    let id = cluster.state.streams.get("s").unwrap().id;
+    let lost = partitions(&[0]).into_iter().map(|number| (id, number));
+    cluster.done(start(1));
+    cluster.done(start(2));
+    cluster.done(start_as(3, |member| member.lost.extend(lost)));
+    cluster.check("s", "-: 1 2 3 /  + 2");
+    cluster.unfence("1");
+    cluster.unfence("3");
+    cluster.check("s", "-: 1 2 3 /  + 2");
+    cluster.unfence("2");
+    cluster.check("s", "2: 1 2 3 / 2");
+}
+
+#[test]
+fn a_lost_log_takes_a_broker_out_of_that_partition_only() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 2, 3);
+    let id = cluster.state.streams.get("s").unwrap().id;
+    cluster.fence("1");
+    cluster.fence("2");
+    let lost = partitions(&[0]).into_iter().map(|number| (id, number));
+    cluster.done(start_as(3, |member| member.lost.extend(lost)));
+    let shown = [0, 1].map(|number| cluster.partition("s", number).isr.len());
+    assert_eq!(shown, [0, 1]);
+}
+
+#[test]
+fn the_minimum_of_the_leader_decides_where_the_stream_says_nothing() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 1, 3);
+    cluster.done(start_as(3, |member| member.in_sync_min = std::num::NonZero::new(1)));
+    cluster.unfence("3");
+    cluster.done(Command::ChangeInSync(cluster.in_sync("s", 0, &["1", "2", "3"])));
+    cluster.fence("1");
+    cluster.check("s", "2: 1 2 3 / 2 3");
+    cluster.fence("2");
+    cluster.check("s", "3: 1 2 3 / 3");
+}
+
+#[test]
+fn a_broker_that_is_removed_leaves_the_partition_to_who_is_eligible() {
+    let mut cluster = Cluster::of(3);
+    cluster.create("s", 1, 3);
+    cluster.fence("1");
+    cluster.fence("2");
+    cluster.fence("3");
+    cluster.check("s", "-: 1 2 3 / 3 + 2");
+    cluster.done(remove("3", false));
+    cluster.check("s", "-: 1 2 /  + 2");
+    cluster.unfence("1");
+    cluster.check("s", "-: 1 2 /  + 2");
+    cluster.unfence("2");
+    cluster.check("s", "2: 1 2 / 2");
 }
 
 #[test]
@@ -134,7 +210,7 @@ fn a_removed_broker_nobody_can_replace_is_replaced_by_the_next_that_comes() {
 #[test]
 fn only_a_dead_broker_is_removed_and_the_last_with_everything_only_by_force() {
     let mut cluster = Cluster::of(3);
-    cluster.create("s", 1, 2);
+    cluster.create_committing_alone("s", 2);
     assert_eq!(cluster.apply(remove("9", true)), Err(Rejection::BrokerNotFound));
     assert_eq!(cluster.apply(remove("1", true)), Err(Rejection::BrokerRunning { id: broker("1") }));
     cluster.fence("2");
@@ -142,8 +218,13 @@ fn only_a_dead_broker_is_removed_and_the_last_with_everything_only_by_force() {
     cluster.unfence("2");
     cluster.check("s", "-: 1 2 / 1");
     assert_eq!(cluster.apply(remove("1", false)), Err(Rejection::LastInSync { id: broker("1"), partitions: 1 }));
+    let before = cluster.state.clone();
     cluster.done(remove("1", true));
     cluster.check("s", "2: 3 2 / 2");
+    cluster.state = before;
+    cluster.fence("2");
+    cluster.done(remove("1", true));
+    cluster.check("s", "-: 3 2 /  + 2");
 }
 
 #[test]
@@ -177,11 +258,7 @@ fn a_raft_number_is_never_given_out_twice() {
 #[test]
 fn the_feature_level_rises_when_every_broker_understands_it() {
     let mut cluster = Cluster::of(2);
-    let newer = |number| {
-        let Command::RegisterBroker(mut command) = start(number) else { unreachable!("that is what it makes") };
-        command.member.as_mut().unwrap().feature_level = 3;
-        Command::RegisterBroker(command)
-    };
+    let newer = |number| start_as(number, |member| member.feature_level = 3);
     let refused = Rejection::FeatureLevel { needed: 3, agreed: 2 };
     assert_eq!(cluster.apply(Command::SetFeatureLevel(2)), Err(Rejection::Stale));
     cluster.done(newer(1));

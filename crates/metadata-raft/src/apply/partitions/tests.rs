@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use liftbridge_types::{BrokerId, LeaderEpoch, PartitionId, StreamId};
 use proptest::prelude::*;
@@ -10,6 +10,7 @@ use crate::codec::{decode_snapshot, encode_snapshot};
 use crate::command::{ChangeInSync, Command, ElectUnclean, MoveLeader, RemoveBroker};
 use crate::log_index::LogIndex;
 use crate::rejection::Rejection;
+use crate::state::{Partition, Stream};
 use crate::test_commands::*;
 
 fn change(command: ChangeInSync) -> Command {
@@ -90,7 +91,7 @@ fn whoever_is_known_to_be_unfit_is_refused_and_nothing_is_said_of_lives_to_come(
 #[test]
 fn nobody_leads_and_nobody_can_be_put_in_sync() {
     let mut cluster = Cluster::of(2);
-    cluster.create("s", 1, 2);
+    cluster.create_committing_alone("s", 2);
     cluster.fence("2");
     cluster.fence("1");
     cluster.unfence("2");
@@ -123,6 +124,38 @@ fn a_leader_that_leaves_is_in_sync_no_longer() {
 }
 
 #[test]
+fn a_leadership_moves_to_an_eligible_replica_which_is_in_sync_from_then_on() {
+    let mut cluster = behind();
+    cluster.done(change(cluster.in_sync("s", 0, &["1"])));
+    cluster.check("s", "1: 1 2 3 / 1 + 2");
+    let (partition, epoch) = (cluster.in_sync("s", 0, &[]).partition, cluster.partition("s", 0).epoch);
+    let to_2 =
+        |leaves| Command::MoveLeader(MoveLeader { partition: partition.clone(), epoch, to: broker("2"), leaves });
+    let before = cluster.state.clone();
+    cluster.done(to_2(false));
+    cluster.check("s", "2: 1 2 3 / 1 2");
+    cluster.state = before;
+    cluster.done(to_2(true));
+    cluster.check("s", "2: 1 2 3 / 2");
+}
+
+#[test]
+fn who_cannot_read_what_it_had_is_not_eligible() {
+    let mut cluster = behind();
+    let damaged = |cluster: &Cluster, in_sync: &[&str]| {
+        change(ChangeInSync { damaged: vec![broker("2")], ..cluster.in_sync("s", 0, in_sync) })
+    };
+    let before = cluster.state.clone();
+    cluster.done(damaged(&cluster, &["1"]));
+    cluster.check("s", "1: 1 2 3 / 1");
+    cluster.state = before;
+    cluster.done(change(cluster.in_sync("s", 0, &["1"])));
+    cluster.check("s", "1: 1 2 3 / 1 + 2");
+    cluster.done(damaged(&cluster, &["1"]));
+    cluster.check("s", "1: 1 2 3 / 1");
+}
+
+#[test]
 fn an_unclean_election_is_for_a_partition_without_a_leader() {
     let mut cluster = behind();
     let elect = |cluster: &Cluster, to: Option<&str>| {
@@ -132,7 +165,7 @@ fn an_unclean_election_is_for_a_partition_without_a_leader() {
     assert_eq!(cluster.apply(elect(&cluster, None)), Err(Rejection::HasLeader));
     cluster.fence("2");
     cluster.fence("1");
-    cluster.check("s", "-: 1 2 3 / 1");
+    cluster.check("s", "-: 1 2 3 / 1 + 2");
     assert_eq!(cluster.apply(elect(&cluster, Some("2"))), Err(Rejection::NoCandidate));
     cluster.done(elect(&cluster, None));
     cluster.check("s", "3: 1 2 3 / 3");
@@ -156,24 +189,45 @@ fn a_stream_made_while_some_are_not_heard_of_begins_with_those_who_are() {
 /// What can happen to a cluster, by numbers that only mean something when it is applied.
 #[derive(Clone, Debug)]
 enum Happening {
-    Start { number: u64, kept_log: bool },
+    Start {
+        number: u64,
+        kept_log: bool,
+        in_sync_min: u32,
+    },
+    /// What was appended is on all who are in sync, and so committed, if they are enough.
+    Commit(u8),
     Join,
     Fence(u64),
     Unfence(u64),
-    Create { stream: u8, partitions: u32, replicas: u32 },
+    Create {
+        stream: u8,
+        partitions: u32,
+        replicas: u32,
+    },
     Delete(u8),
     Pause(u8),
     Resume(u8),
-    InSync { stream: u8, keep: u8 },
-    Move { stream: u8, to: u64 },
+    InSync {
+        stream: u8,
+        keep: u8,
+    },
+    Move {
+        stream: u8,
+        to: u64,
+    },
     Elect(u8),
-    Remove { number: u64, forced: bool },
+    Remove {
+        number: u64,
+        forced: bool,
+    },
 }
 
 fn any_happening() -> impl Strategy<Value = Happening> {
     let (number, stream) = (|| 1..6u64, || 0..3u8);
     prop_oneof![
-        2 => (number(), any::<bool>()).prop_map(|(number, kept_log)| Happening::Start { number, kept_log }),
+        2 => (number(), any::<bool>(), 0..4u32)
+            .prop_map(|(number, kept_log, in_sync_min)| Happening::Start { number, kept_log, in_sync_min }),
+        5 => stream().prop_map(Happening::Commit),
         1 => Just(Happening::Join),
         3 => number().prop_map(Happening::Fence),
         5 => number().prop_map(Happening::Unfence),
@@ -195,10 +249,9 @@ impl Happening {
         let there = |cluster: &Cluster, stream: u8| cluster.state.streams.get(&stream_name(stream)).is_some();
         let known = |cluster: &Cluster, number: u64| cluster.state.brokers.get(&broker(&number.to_string())).is_some();
         let command = match *self {
-            Self::Start { number, kept_log } => match kept_log {
-                true => start(number),
-                false => start_empty(number),
-            },
+            Self::Start { number, kept_log, in_sync_min } => start_as(number, |member| {
+                (member.kept_log, member.in_sync_min) = (kept_log, std::num::NonZero::new(in_sync_min));
+            }),
             Self::Join => {
                 let number = cluster.state.nodes.last_id().get() + 1;
                 cluster.index += 1;
@@ -233,6 +286,7 @@ impl Happening {
             Self::Remove { number, forced } => {
                 Command::RemoveBroker(RemoveBroker { id: broker(&number.to_string()), forced })
             }
+            Self::Commit(_) => return None,
             Self::Fence(_) | Self::Unfence(_) | Self::InSync { .. } | Self::Move { .. } | Self::Elect(_) => {
                 return None;
             }
@@ -249,15 +303,80 @@ fn check_invariants(state: &ClusterState) {
             let shown = format!("{}: {partition:?}", stream.name);
             assert!(partition.isr.iter().all(|id| partition.replicas.contains(id)), "in sync are replicas: {shown}");
             assert!(partition.replicas.iter().all(|id| state.brokers.get(id).is_some()), "replicas are there: {shown}");
-            let distinct: std::collections::BTreeSet<&BrokerId> = partition.replicas.iter().collect();
+            let distinct: BTreeSet<&BrokerId> = partition.replicas.iter().collect();
             assert_eq!(distinct.len(), partition.replicas.len(), "each replica once: {shown}");
             let serving = |id: &BrokerId| state.brokers.is_serving(id);
             if let Some(leader) = &partition.leader {
                 assert!(partition.isr.contains(leader) && serving(leader), "the leader is in sync and serves: {shown}");
+                let minimum = minimum(state, stream, partition);
+                let is_settled = partition.eligible.is_empty() || partition.isr.len() < minimum;
+                assert!(is_settled, "nobody is eligible where things are committed without it: {shown}");
             } else {
                 assert!(!partition.isr.iter().any(serving), "whoever can lead does: {shown}");
+                assert!(!partition.eligible.iter().any(serving), "whoever can lead does: {shown}");
             }
+            let is_apart = |id: &BrokerId| partition.replicas.contains(id) && !partition.isr.contains(id);
+            assert!(partition.eligible.iter().all(is_apart), "eligible are replicas out of sync: {shown}");
             assert!(partition.isr.len() < 2 || partition.isr.iter().all(serving), "of several all serve: {shown}");
+        }
+    }
+}
+
+/// How many in-sync replicas it takes to commit, as the leader counts them.
+fn minimum(state: &ClusterState, stream: &Stream, partition: &Partition) -> usize {
+    let leader = partition.leader.as_ref().and_then(|leader| state.brokers.get(leader)).unwrap();
+    let configured = stream.overrides.min_isr.or(leader.in_sync_min.map(Into::into));
+    liftbridge_types::minimum_in_sync(partition.replicas.len(), configured)
+}
+
+/// Who has what was committed in the first partition of each stream; nobody is in it whose word would not be enough.
+#[derive(Default)]
+struct Holders {
+    of: BTreeMap<StreamId, BTreeSet<BrokerId>>,
+}
+
+impl Holders {
+    /// Takes in what has happened to `before`, and holds what is agreed on now to it.
+    #[track_caller]
+    fn check(&mut self, happening: &Happening, before: &ClusterState, after: &ClusterState) {
+        for stream in after.streams.iter() {
+            let partition = &stream.partitions[0];
+            let everybody = || partition.replicas.iter().cloned().collect();
+            let holders = self.of.entry(stream.id).or_insert_with(everybody);
+            let is_named = |number: u8| stream.name.as_str() == format!("s{number}");
+            let had_leader =
+                before.streams.get(stream.name.as_str()).is_some_and(|was| was.partitions[0].leader.is_some());
+            match happening {
+                Happening::Start { number, kept_log: false, .. } if partition.replicas.len() > 1 => {
+                    holders.remove(&broker(&number.to_string()));
+                }
+                Happening::Commit(number)
+                    if is_named(*number)
+                        && partition.leader.is_some()
+                        && partition.isr.len() >= minimum(after, stream, partition) =>
+                {
+                    *holders = partition.isr.iter().cloned().collect();
+                }
+                // Its leader has seen that whoever comes in has everything.
+                Happening::InSync { stream, .. } if is_named(*stream) => holders.extend(partition.isr.iter().cloned()),
+                // Something is given up, knowingly.
+                Happening::Elect(number) if is_named(*number) && !had_leader => {
+                    *holders = partition.isr.iter().cloned().collect();
+                }
+                Happening::Remove { number, forced: true } => {
+                    let gone = broker(&number.to_string());
+                    let was = before.streams.get(stream.name.as_str()).map(|was| &was.partitions[0]);
+                    let mut had_all = was.into_iter().flat_map(|was| was.isr.iter().chain(was.eligible.iter()));
+                    if had_all.all(|id| *id == gone) {
+                        *holders = partition.isr.iter().chain(partition.eligible.iter()).cloned().collect();
+                    }
+                }
+                _ => {}
+            }
+            let counted = partition.isr.iter().chain(partition.eligible.iter());
+            for id in counted {
+                assert!(holders.contains(id), "{id} lacks what was committed in {}: {partition:?}", stream.name);
+            }
         }
     }
 }
@@ -281,6 +400,7 @@ proptest! {
         let mut cluster = Cluster::of(3);
         let mut again = Cluster::of(3);
         let mut leaderships = Leaderships::new();
+        let mut holders = Holders::default();
         for happening in happenings {
             let before = cluster.state.clone();
             let outcome = happening.apply(&mut cluster);
@@ -289,9 +409,13 @@ proptest! {
             {
                 prop_assert_eq!(&cluster.state, &before, "a rejection changes nothing");
             }
+            let came_true = !matches!(outcome, Some(Err(_)));
             prop_assert_eq!(happening.apply(&mut again), outcome, "the same happens on every server");
             check_invariants(&cluster.state);
             check_leaderships(&cluster.state, &mut leaderships);
+            if came_true {
+                holders.check(&happening, &before, &cluster.state);
+            }
         }
         prop_assert_eq!(&cluster.state, &again.state);
         // A restored state counts loads anew, so this also says that they were counted right along the way.

@@ -32,9 +32,9 @@ fn golden_bytes_of_every_command() {
     check_golden(Command::UnfenceBroker(life("a", 7)), b"\x08\x01\x4a\x05\x0a\x01a\x10\x07");
     let partition = partition_name("s", 3, 1);
     let (leader_epoch, epoch) = (LeaderEpoch::new(4), PartitionEpoch::new(5));
-    let in_sync = vec![life("a", 7)];
+    let (in_sync, damaged) = (vec![life("a", 7)], Vec::new());
     check_golden(
-        Command::ChangeInSync(ChangeInSync { partition: partition.clone(), leader_epoch, epoch, in_sync }),
+        Command::ChangeInSync(ChangeInSync { partition: partition.clone(), leader_epoch, epoch, in_sync, damaged }),
         b"\x08\x01\x52\x14\x0a\x07\x0a\x01s\x10\x03\x18\x01\x10\x04\x18\x05\x22\x05\x0a\x01a\x10\x07",
     );
     check_golden(

@@ -59,7 +59,7 @@ impl Process {
         for (partition, wish) in std::mem::take(&mut self.wishes) {
             let key = PartitionKey::of(&partition);
             match wish {
-                Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync }) => {
+                Wish::ChangeInSync(InSyncChange { leader_epoch, epoch, in_sync, damaged }) => {
                     let life = |life: liftbridge_replication::BrokerLife| BrokerLife {
                         id: life.id,
                         incarnation: life.incarnation,
@@ -69,7 +69,8 @@ impl Process {
                         self.hear(key, vec![PeerEvent::InSyncRefused { epoch }]);
                         continue;
                     }
-                    let command = Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync });
+                    let command =
+                        Command::ChangeInSync(ChangeInSync { partition, leader_epoch, epoch, in_sync, damaged });
                     self.want(command, Why::InSync(key, epoch));
                 }
                 Wish::MoveLeader { epoch, to, leaves } => {

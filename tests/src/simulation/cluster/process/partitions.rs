@@ -169,6 +169,7 @@ fn assignment(state: &ClusterState, partition: &Partition) -> Assignment {
         epoch: partition.epoch,
         replicas: partition.replicas.iter().map(life).collect(),
         in_sync: partition.isr.to_vec(),
+        eligible: partition.eligible.to_vec(),
         in_sync_min: None,
     }
 }

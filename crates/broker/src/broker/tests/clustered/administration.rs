@@ -148,7 +148,7 @@ async fn the_last_in_sync_replica_is_waited_for_unless_its_member_is_removed_by_
     cluster.until("nobody leads it", |broker| described(broker).counts.leaderless == 1).await;
     let survivor = cluster.other_than(&led_by);
     let told = survivor.explain_partition(&internal(), "single", 0, false).await.unwrap();
-    assert_eq!(told.obstacles, [Obstacle::NoLeader { in_sync: vec![led_by.clone()] }]);
+    assert_eq!(told.obstacles, [Obstacle::NoLeader { electable: vec![led_by.clone()] }]);
     let last = RemoveMemberError::Refused(Rejection::LastInSync { id: led_by.clone(), partitions: 1 });
     assert_eq!(remove(survivor, &led_by, false).await, Err(last));
     remove(survivor, &led_by, true).await.unwrap();

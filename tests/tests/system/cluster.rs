@@ -1,5 +1,6 @@
 //! Three servers as one cluster.
 
+mod all_killed;
 mod killed_leaders;
 mod peers;
 

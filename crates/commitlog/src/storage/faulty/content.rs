@@ -145,7 +145,9 @@ impl Change {
     fn apply_within(&self, bounds: &Range<usize>, target: &mut Vec<u8>) {
         let Self::Write { position, bytes } = self else { return };
         let (from, to) = (bounds.start.max(*position), bounds.end.min(self.end()));
-        if let Some(part) = from.checked_sub(*position).and_then(|skipped| bytes.get(skipped..to.checked_sub(*position)?)) {
+        if let Some(part) =
+            from.checked_sub(*position).and_then(|skipped| bytes.get(skipped..to.checked_sub(*position)?))
+        {
             write_at(target, from, part);
         }
     }

@@ -77,8 +77,12 @@ fn a_write_is_torn_between_sectors() {
             sector[0] == b'x'
         })
     };
-    let found: BTreeSet<[bool; 3]> =
-        unsynced.into_iter().flatten().filter(|content| content.len() == 1536).map(|content| sectors(&content)).collect();
+    let found: BTreeSet<[bool; 3]> = unsynced
+        .into_iter()
+        .flatten()
+        .filter(|content| content.len() == 1536)
+        .map(|content| sectors(&content))
+        .collect();
     assert_eq!(found.len(), 8, "{found:?}");
 }
 

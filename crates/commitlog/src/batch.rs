@@ -8,6 +8,7 @@
 mod builder;
 mod header;
 mod records;
+pub(crate) mod remains;
 #[cfg(test)]
 mod tests;
 

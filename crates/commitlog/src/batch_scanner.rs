@@ -2,17 +2,19 @@
 //!
 //! Owns how damage is stepped over. Never decides what damage means: recovery and readers do.
 //!
-//! After a batch that does not verify, the next one is looked for where the damaged one's header says it ends (a header
-//! that does not verify is most often right about that, and a batch at that very place is no accident); else by searching
-//! for the next magic. A candidate only counts when its checksums verify and it continues the offsets and epochs seen so
-//! far within what one segment can span. One found by searching is believed at once when the end of the file or another
-//! header follows it: bytes that merely look like a batch inside somebody's value do not chain. One that chains to nothing
-//! is believed if the search finds nothing better. (Whoever builds a whole chain of batches into a value can still mislead
-//! a search, if the header of the very batch around it rots. A tear cannot be used that way: see [`crate::segment_walk`].)
+//! After a batch that does not verify, the next one is looked for behind it: where its header says, which has a checksum of
+//! its own, and by which one wrong bit is put right. So nothing inside a value is ever looked at. Where the header is of no use
+//! the next batch is looked for where it most likely says (a batch at that very place is no accident), else by searching for the next
+//! magic. A candidate only counts when its checksums verify and it continues the offsets and epochs seen so far within what one
+//! segment can span. One found by searching is believed at once when the end of the file or another header follows it:
+//! bytes that merely look like a batch inside somebody's value do not chain. One that chains to nothing is believed if the
+//! search finds nothing better. (Whoever builds a whole chain of batches into a value can still mislead a search, if more than
+//! one bit of the header of the very batch around it rots. A tear cannot be used that way: see [`crate::segment_walk`].)
 
 use bytes::Bytes;
 use liftbridge_types::{LeaderEpoch, Offset};
 
+use crate::batch::remains::mended_leader_part;
 use crate::batch::{BATCH_BYTES_MAX, Batch, BatchError, BatchHeader, HEADER_BYTES, MAGIC};
 use crate::error::LogError;
 use crate::storage::StorageFile;
@@ -21,7 +23,7 @@ use crate::storage::StorageFile;
 const WINDOW_BYTES: u64 = 1024 * 1024;
 
 /// A segment is rolled before it spans more offsets than its index can address.
-const OFFSETS_IN_SEGMENT_MAX: u64 = u32::MAX as u64;
+pub(crate) const OFFSETS_IN_SEGMENT_MAX: u64 = u32::MAX as u64;
 
 /// One step of a walk.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,8 +41,6 @@ pub(crate) enum Scanned {
         file_position: u64,
         /// Where the next good batch begins, with its base offset; `None` when there is none up to the end.
         resume: Option<(u64, Offset)>,
-        /// Whether a whole header's worth of zeros stands there: what a medium shows for a page that was never written.
-        zeroed: bool,
         /// What was wrong with them.
         error: BatchError,
     },
@@ -99,6 +99,11 @@ impl<'a> BatchScanner<'a> {
         self.position
     }
 
+    /// The epoch of the last batch that verified.
+    pub(crate) fn newest_epoch(&self) -> LeaderEpoch {
+        self.newest_epoch
+    }
+
     /// Whether the next step needs no read of the file.
     pub(crate) fn holds_next(&self) -> bool {
         let Some(begin) = self.position.checked_sub(self.window_start).and_then(|n| usize::try_from(n).ok()) else {
@@ -132,8 +137,7 @@ impl<'a> BatchScanner<'a> {
                 let (position, expected) = resume.unwrap_or((self.limit, self.expected));
                 self.position = position;
                 self.expected = expected;
-                let zeroed = self.is_zeroed(file_position)?;
-                Ok(Some(Scanned::Damaged { file_position, resume, zeroed, error }))
+                Ok(Some(Scanned::Damaged { file_position, resume, error }))
             }
         }
     }
@@ -159,6 +163,13 @@ impl<'a> BatchScanner<'a> {
     }
 
     fn find_resume(&mut self, damaged: u64) -> Result<Option<(u64, Offset)>, LogError> {
+        let mut damaged = damaged;
+        while let Some(part) = mended_leader_part(&self.bytes_at(damaged, HEADER_BYTES as u64)?) {
+            damaged += u64::from(part.bytes);
+            if let Some(candidate) = self.candidate_at(damaged)? {
+                return Ok(Some((damaged, candidate.base)));
+            }
+        }
         let length = BatchHeader::unverified_length(&self.bytes_at(damaged, HEADER_BYTES as u64)?);
         if let Some(next) = length.map(|length| damaged + u64::from(length))
             && let Some(candidate) = self.candidate_at(next)?
@@ -206,10 +217,6 @@ impl<'a> BatchScanner<'a> {
             from += step as u64;
         }
         Ok(None)
-    }
-
-    fn is_zeroed(&mut self, position: u64) -> Result<bool, LogError> {
-        Ok(self.bytes_at(position, HEADER_BYTES as u64)?.iter().all(|byte| *byte == 0))
     }
 
     /// What is held from `position` on, and at least a magic's worth of it: searching loads no byte twice.

@@ -6,6 +6,20 @@ pub(crate) fn crc32c(bytes: &[u8]) -> u32 {
     crc_fast::crc32_iscsi(bytes)
 }
 
+/// The CRC-32C of bytes of which `crc` is that, and `more` behind them. For a few bytes: it goes bit by bit.
+pub(crate) fn crc32c_append(crc: u32, more: &[u8]) -> u32 {
+    let mut state = !crc;
+    for byte in more {
+        state ^= u32::from(*byte);
+        for _ in 0..8 {
+            state = (state >> 1) ^ (REVERSED_POLYNOMIAL & (state & 1).wrapping_neg());
+        }
+    }
+    !state
+}
+
+const REVERSED_POLYNOMIAL: u32 = 0x82f6_3b78;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -29,13 +43,10 @@ mod tests {
     #[test]
     fn every_length_agrees_with_the_definition() {
         let bytes: Vec<u8> = (0..2_000_u32).map(|i| i.wrapping_mul(0x9e37_79b1).to_le_bytes()[3]).collect();
-        let mut state = u32::MAX;
+        let mut crc = 0;
         for (count, byte) in bytes.iter().enumerate() {
-            check(bytes.split_at(count).0, !state);
-            state ^= u32::from(*byte);
-            for _ in 0..8 {
-                state = (state >> 1) ^ (0x82f6_3b78 & (state & 1).wrapping_neg());
-            }
+            check(bytes.split_at(count).0, crc);
+            crc = crc32c_append(crc, &[*byte]);
         }
     }
 }

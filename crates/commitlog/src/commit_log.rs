@@ -63,6 +63,8 @@ pub struct CommitLog {
     /// Whether a crash leaves the files that there are now: what an earlier life created, renamed or removed may not have
     /// been synced, though it shows.
     names_durable: bool,
+    /// Whether a crash leaves the end of the newest file where it is now.
+    end_durable: bool,
     failed: Option<String>,
 }
 
@@ -100,6 +102,8 @@ impl CommitLog {
             spare: Vec::new(),
             released: Vec::new(),
             names_durable: false,
+            // An opening that scans syncs what it keeps.
+            end_durable: !recovered.report.clean,
             failed: None,
         };
         Ok((log, recovered.report))

@@ -53,6 +53,7 @@ mod small_file;
 mod storage;
 mod sync_policy;
 mod tail;
+mod tear;
 #[cfg(test)]
 mod testing;
 mod time_lookup;

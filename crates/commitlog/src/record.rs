@@ -25,6 +25,9 @@ use crate::codec::{CodecError, Cursor, put_varint, put_varints, varint_bytes, zi
 /// The most headers one record may have. A decoded header takes far more memory than the two bytes it can be encoded in.
 pub const RECORD_HEADERS_MAX: usize = 4_096;
 
+/// The least bytes of a record: body length, both deltas, no key, an empty value, no headers.
+pub(crate) const RECORD_BYTES_MIN: usize = 6;
+
 /// One stored message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {

@@ -20,6 +20,7 @@
 //! | `A3` | a torn tail: invalid, never durable | cut |
 //! | `A4` | a zeroed tail | as `A3` |
 //! | `A5` | rot: invalid, once durable | kept in place, reported as damaged, served around |
+//! | `A6` | invalid, vouched for by nothing, but written whole | as `A5` |
 //! | `E1` | a missing or garbled table of leader epochs | rebuilt from the batch headers |
 
 #[cfg(test)]
@@ -316,7 +317,11 @@ impl Recovery<'_> {
                     newest.update_extent(|extent| extent.damaged.push(lost));
                 }
             }
-            let begun = Segment::empty(durable_once);
+        }
+        // Nothing but the name of a segment of its own keeps in mind what is damaged at the end of the log: the bytes may
+        // rot on, and a tear behind them could not be told from them then.
+        if found_end < durable_once || segments.last().is_some_and(|newest| newest.ends_damaged()) {
+            let begun = Segment::empty(log_end);
             begun.create_file(self.storage)?;
             small_file::sync_directory(self.storage)?;
             segments.push(Arc::new(begun));

@@ -115,6 +115,12 @@ impl Segment {
         self.extent.read().damaged.iter().find(|range| range.contains(&offset)).cloned()
     }
 
+    /// Whether its last offsets are damaged.
+    pub(crate) fn ends_damaged(&self) -> bool {
+        let extent = self.extent.read();
+        extent.damaged.iter().any(|range| range.end >= extent.end)
+    }
+
     /// Changes how far it reaches; readers see all of the change or nothing.
     pub(crate) fn update_extent<R>(&self, change: impl FnOnce(&mut Extent) -> R) -> R {
         change(&mut self.extent.write())

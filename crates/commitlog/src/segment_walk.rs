@@ -4,10 +4,11 @@
 //!
 //! An invalid stretch is *rot* when its bytes are known to have been durable: it lies before the file position a
 //! checkpoint or index vouches for, or a good batch after it says (by its stable end) that everything before some later
-//! offset was on stable storage when it was appended. Anything else invalid was never durable, and neither was what
-//! follows it: a *torn* tail. Example: appends A, B, sync, C, D, power cut. If A does not verify, C's stable end lies
-//! after A, so A is rot and stays in its place. If C does not verify, D proves nothing about C, so C and D are cut; both
-//! were never acknowledged as durable.
+//! offset was on stable storage when it was appended. It is rot, too, when it was written whole, by what stands in the file:
+//! see [`crate::tear`]. Anything else invalid was never durable, and neither was what follows it: a *torn* tail. Example:
+//! appends A, B, sync, C, D, power cut. If A does not verify, C's stable end lies after A, so A is rot and stays in its
+//! place. If C does not verify and a sector of it is zeros, D proves nothing about C, so C and D are cut; both were never
+//! acknowledged as durable.
 //!
 //! Where the header of a batch is all zeros, its page was never written: that is a tear by itself, and nothing behind it
 //! is asked for proof. So what a publisher put into a torn batch cannot pass for batches that prove it.
@@ -21,6 +22,7 @@ use crate::options::LogOptions;
 use crate::segment::Extent;
 use crate::segment_index::{IndexEntry, SegmentIndex, Summary};
 use crate::storage::StorageFile;
+use crate::tear::{Judgement, Stretch, Tear};
 
 /// From where and under which assumptions a file is walked.
 #[derive(Clone, Copy, Debug)]
@@ -120,14 +122,23 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                 walked.newer_version = Some(version);
                 return Ok(walked);
             }
-            Scanned::Damaged { file_position, resume, zeroed, .. } => {
+            Scanned::Damaged { file_position, resume, .. } => {
+                let bytes = file_position..scanner.file_position();
                 if file_position >= plan.durable_bytes {
-                    doubts.push(Doubt { file_position, before: walked.extent.clone() });
-                    if zeroed {
-                        break;
+                    let (expected, newest_epoch) = (walked.extent.end, scanner.newest_epoch());
+                    let stretch =
+                        Stretch { file, file_name: plan.file_name, bytes: bytes.clone(), expected, newest_epoch };
+                    let Judgement { rotten_end, tear } = stretch.judge()?;
+                    let rotten_to = tear.map_or(bytes.end, |tear| tear.file_position);
+                    walked.add_damage(resume.map_or(rotten_end, |(_, base)| base.min(rotten_end)), rotten_to);
+                    if let Some(Tear { file_position, zeroed }) = tear {
+                        doubts.push(Doubt { file_position, before: walked.extent.clone() });
+                        if zeroed {
+                            break;
+                        }
                     }
                 }
-                walked.add_damage(plan, resume, scanner.file_position());
+                walked.add_stretch(plan, resume, bytes.end);
             }
         }
     }
@@ -162,16 +173,25 @@ impl Walked {
     }
 
     /// Notes a stretch that does not verify. Without a good batch after it, it goes to `limit`, where the file was durable.
-    fn add_damage(&mut self, plan: &WalkPlan<'_>, resume: Option<(u64, Offset)>, limit: u64) {
+    fn add_stretch(&mut self, plan: &WalkPlan<'_>, resume: Option<(u64, Offset)>, limit: u64) {
         let (position, end) = match resume {
             Some((position, base)) => (position, Some(base)),
             None => (limit, plan.durable_offset),
         };
-        self.extent.log_bytes = position;
         let end = end.map(|end| plan.limit.map_or(end, |limit| end.min(limit)));
-        if let Some(end) = end.filter(|end| *end > self.extent.end) {
-            self.extent.damaged.push(self.extent.end..end);
-            self.extent.end = end;
+        self.add_damage(end.unwrap_or(self.extent.end), position);
+    }
+
+    /// Notes that what comes next is damaged, up to the offset `end` and the position `to`.
+    fn add_damage(&mut self, end: Offset, to: u64) {
+        self.extent.log_bytes = to;
+        if end <= self.extent.end {
+            return;
         }
+        match self.extent.damaged.last_mut().filter(|known| known.end == self.extent.end) {
+            Some(known) => known.end = end,
+            None => self.extent.damaged.push(self.extent.end..end),
+        }
+        self.extent.end = end;
     }
 }

@@ -81,7 +81,7 @@ pub struct LeaderPart {
 }
 
 impl LeaderPart {
-    fn decode(part: &[u8; LEADER_PART_BYTES]) -> Result<Self, BatchError> {
+    pub(super) fn decode(part: &[u8; LEADER_PART_BYTES]) -> Result<Self, BatchError> {
         let mut cursor = Cursor::new(part);
         let magic: [u8; 4] = read(cursor.array())?;
         if !magic.starts_with(b"LBB") {

@@ -167,6 +167,20 @@ impl CommitLog {
         if self.active.is_none() {
             self.active = Some(self.open_active(newest.clone())?);
         }
+        self.ensure_end_durable()
+    }
+
+    /// Makes it durable that the file to append to ends where it shows. An earlier life may have cut it and not come to that; did a
+    /// crash bring back what was cut, below what came next, then neither could be told from rot.
+    fn ensure_end_durable(&mut self) -> Result<(), AppendError> {
+        let Some(active) = self.active.as_ref().filter(|_| !self.end_durable) else { return Ok(()) };
+        match active.file.sync() {
+            Ok(()) => self.end_durable = true,
+            Err(error) => {
+                let error = LogError::new("sync", active.segment.log_name(), error);
+                return Err(self.fail(error));
+            }
+        }
         Ok(())
     }
 

@@ -81,10 +81,11 @@ impl CommitLog {
                 if reached < end {
                     shorter.update_extent(|extent| extent.damaged.push(reached..end));
                 }
+                let ends_damaged = shorter.ends_damaged();
                 segments.push(Arc::new(shorter));
                 self.shared.replace_segments(segments);
-                if reached < end {
-                    // What lies between was lost with its bytes; only the name of a segment of its own keeps that in mind.
+                if ends_damaged {
+                    // What is damaged may be lost with its bytes; only the name of a segment of its own keeps in mind where it ends.
                     self.begin_segment()?;
                 }
             }

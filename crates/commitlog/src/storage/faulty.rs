@@ -2,10 +2,13 @@
 //! from one seed. For tests of everything that stands on a [`Volume`]; simulations build on it too.
 //!
 //! It is as adversarial as the contracts of [`Storage`] and [`StorageFile`] allow, and no more:
-//! - a crash keeps any subset of the writes, truncations and directory changes that no sync covered; a write may be torn
-//!   at any byte, or leave zeros; a rename happens whole or not at all; what was synced is all there;
-//! - a failed sync leaves any subset on the medium and makes later syncs pass over the rest;
-//! - a failed append leaves any part of its bytes;
+//! - a crash keeps any subset of the truncations and directory changes that no sync covered; a rename happens whole or not
+//!   at all; what was synced is all there;
+//! - of what was written since, each aligned sector of 512 bytes is as it was at some moment, whatever became of the others, and so
+//!   is the file's length; where nothing arrived there are zeros. No sector is torn, and nothing comes to stand in a file that
+//!   was not written there: media correct or refuse what they read, and file systems give out only blocks that read as zeros;
+//! - a failed sync leaves the same and makes later syncs pass over the rest;
+//! - a failed append leaves the beginning of its bytes, up to anywhere;
 //! - creating a directory, and renaming or removing one, is durable as soon as it returns.
 
 mod content;

@@ -78,7 +78,7 @@ fn a5_a_good_batch_between_rot_and_a_tear_is_served() {
     drop(log);
     change(&storage, &file_names::log(Offset::ZERO), |bytes| {
         bytes[synced_bytes - 2 * (synced_bytes / 10) + 12] ^= 1;
-        bytes[synced_bytes + 12] ^= 1;
+        bytes[synced_bytes..].fill(0);
     });
     let (log, _) = open(&storage);
     assert_eq!(survey(&log), ((0..8).chain(9..10).collect(), vec![8]));
@@ -90,12 +90,12 @@ fn a5_a_tear_right_behind_rot_is_cut_though_a_good_batch_follows() {
     let (storage, mut log) = one_segment(10);
     log.checkpoint(Offset::new(10)).unwrap();
     let synced_bytes = usize::try_from(log.size_bytes()).unwrap();
-    append(&mut log, 1);
+    append_value(&mut log, &[b'x'; 1500]);
     append(&mut log, 1);
     drop(log);
     change(&storage, &file_names::log(Offset::ZERO), |bytes| {
         bytes[synced_bytes - 1] ^= 1;
-        bytes[synced_bytes + 10] ^= 1;
+        bytes[synced_bytes.next_multiple_of(512)..][..512].fill(0);
     });
     storage.remove(&file_names::index(Offset::ZERO)).unwrap();
     let (mut log, report) = open(&storage);

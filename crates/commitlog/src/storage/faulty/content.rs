@@ -1,7 +1,14 @@
 //! What one file holds, twice: as the process sees it, and as the medium would have it after a power cut.
 
+use std::ops::Range;
+
 use crate::storage::faulty::random::Random;
 use crate::storage::memory::write_at;
+
+/// What a medium writes whole or not at all, wherever the power goes.
+const SECTOR_BYTES: usize = 512;
+/// What an operating system most often writes at once.
+const PAGE_BYTES: usize = 4096;
 
 /// Something done to a file that no sync has covered yet.
 #[derive(Clone, Debug)]
@@ -71,57 +78,77 @@ impl Content {
     /// Decides the fate of every unsynced change. Now and then all have the same, which chance alone would make too rare.
     fn settle(&mut self, random: &mut Random) {
         let changes = std::mem::take(&mut self.unsynced);
-        let common = match random.up_to(3) {
-            0 => Some(Fate::Lost),
-            1 => Some(Fate::Whole),
-            _ => None,
-        };
-        for change in changes {
-            match common.unwrap_or_else(|| Fate::draw(random)) {
-                Fate::Lost => {}
-                Fate::Whole => apply(&mut self.stable, change),
-                Fate::Torn => self.tear(change, random),
-                Fate::Zeroed => self.zero(&change),
-            }
-        }
-    }
-
-    fn tear(&mut self, change: Change, random: &mut Random) {
-        match change {
-            Change::Write { position, mut bytes } => {
-                bytes.truncate(random.up_to(bytes.len()));
-                write_at(&mut self.stable, position, &bytes);
-            }
-            Change::Truncate { .. } => apply(&mut self.stable, change),
-        }
-    }
-
-    /// The file got its new length, but not the bytes.
-    fn zero(&mut self, change: &Change) {
-        if let Change::Write { position, bytes } = change {
-            let end = position.saturating_add(bytes.len());
-            if self.stable.len() < end {
-                self.stable.resize(end, 0);
-            }
-        }
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Fate {
-    Lost,
-    Whole,
-    Torn,
-    Zeroed,
-}
-
-impl Fate {
-    fn draw(random: &mut Random) -> Self {
         match random.up_to(3) {
-            0 => Self::Lost,
-            1 => Self::Torn,
-            2 => Self::Zeroed,
-            _ => Self::Whole,
+            0 => {}
+            1 => changes.into_iter().for_each(|change| apply(&mut self.stable, change)),
+            _ => self.tear(&changes, random),
+        }
+    }
+
+    fn tear(&mut self, changes: &[Change], random: &mut Random) {
+        for run in changes.chunk_by(|before, after| before.is_write() && after.is_write()) {
+            match run {
+                [Change::Truncate { bytes }] if random.coin() => self.stable.resize(*bytes, 0),
+                [Change::Truncate { .. }] => {}
+                writes => self.tear_writes(writes, random),
+            }
+        }
+    }
+
+    /// Every sector is as it was at some moment between these writes, or before or after them, and so is the file's length,
+    /// which may be that of a moment amid a write, too. What never arrived reads as zeros.
+    fn tear_writes(&mut self, writes: &[Change], random: &mut Random) {
+        let ends: Vec<usize> = writes.iter().map(Change::end).collect();
+        let length_before = self.stable.len();
+        let length_at = |moment: usize| ends.iter().take(moment).fold(length_before, |length, end| length.max(*end));
+        let moment = random.up_to(writes.len());
+        let mut length = length_at(moment);
+        if random.coin() {
+            length -= random.up_to(length - length_at(moment.saturating_sub(1)));
+        }
+        let all_arrived = random.coin();
+        let unit_bytes = if random.coin() { SECTOR_BYTES } else { PAGE_BYTES };
+        let begin = writes.iter().map(Change::position).min().unwrap_or_default() / unit_bytes;
+        let end = length_at(writes.len()).div_ceil(unit_bytes);
+        for unit in begin..end {
+            let arrived = if all_arrived { writes.len() } else { random.up_to(writes.len()) };
+            let bounds = unit * unit_bytes..(unit + 1) * unit_bytes;
+            for write in writes.iter().take(arrived) {
+                write.apply_within(&bounds, &mut self.stable);
+            }
+        }
+        self.stable.resize(length, 0);
+    }
+}
+
+impl Change {
+    fn is_write(&self) -> bool {
+        matches!(self, Self::Write { .. })
+    }
+
+    fn position(&self) -> usize {
+        match self {
+            Self::Write { position, .. } => *position,
+            Self::Truncate { bytes } => *bytes,
+        }
+    }
+
+    /// How long it makes a file that is not longer.
+    fn end(&self) -> usize {
+        match self {
+            Self::Write { position, bytes } => position.saturating_add(bytes.len()),
+            Self::Truncate { bytes } => *bytes,
+        }
+    }
+
+    /// Does what of it falls within `bounds`.
+    fn apply_within(&self, bounds: &Range<usize>, target: &mut Vec<u8>) {
+        let Self::Write { position, bytes } = self else { return };
+        let (from, to) = (bounds.start.max(*position), bounds.end.min(self.end()));
+        if let Some(part) =
+            from.checked_sub(*position).and_then(|skipped| bytes.get(skipped..to.checked_sub(*position)?))
+        {
+            write_at(target, from, part);
         }
     }
 }

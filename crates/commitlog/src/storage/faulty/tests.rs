@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::storage::{FaultyVolume, Storage, StorageFile, Volume};
 
-const SEEDS: std::ops::Range<u64> = 0..300;
+const SEEDS: std::ops::Range<u64> = 0..2000;
 
 fn append(file: &dyn StorageFile, bytes: &[u8]) -> io::Result<()> {
     file.append(file.bytes()?, &mut [IoSlice::new(bytes)])
@@ -41,6 +41,9 @@ fn outcomes(work: impl Fn(&FaultyVolume, &dyn Storage, &dyn StorageFile)) -> BTr
     SEEDS.map(outcome).collect()
 }
 
+/// What two bytes that were written behind `12` can leave.
+const TORN: &[&[u8]] = &[b"12", b"1234", b"123", b"12\0\0", b"12\0"];
+
 fn set(contents: &[&[u8]]) -> BTreeSet<Option<Vec<u8>>> {
     contents.iter().map(|content| Some(content.to_vec())).collect()
 }
@@ -58,16 +61,51 @@ fn what_was_synced_survives() {
 #[test]
 fn an_unsynced_write_is_lost_or_whole_or_torn_or_zeros() {
     let unsynced = outcomes(|_, _, file| append(file, b"34").unwrap());
-    assert_eq!(unsynced, set(&[b"12", b"1234", b"123", b"12\0\0"]));
+    assert_eq!(unsynced, set(TORN));
+}
+
+/// Each of three sectors, the first of which holds a durable beginning, has either arrived or not.
+#[test]
+fn a_write_is_torn_between_sectors() {
+    let unsynced = outcomes(|_, _, file| append(file, &[b'x'; 1534]).unwrap());
+    let sectors = |content: &Vec<u8>| {
+        let (written, sectors) = content.split_at(2);
+        assert_eq!(written, b"12");
+        let sectors = [&sectors[..510], &sectors[510..1022], &sectors[1022..]];
+        sectors.map(|sector| {
+            assert!(sector.iter().all(|byte| *byte == sector[0]), "a sector is written whole or not at all");
+            sector[0] == b'x'
+        })
+    };
+    let found: BTreeSet<[bool; 3]> = unsynced
+        .into_iter()
+        .flatten()
+        .filter(|content| content.len() == 1536)
+        .map(|content| sectors(&content))
+        .collect();
+    assert_eq!(found.len(), 8, "{found:?}");
 }
 
 #[test]
 fn a_later_write_may_survive_an_earlier_one() {
     let unsynced = outcomes(|_, _, file| {
+        append(file, &[b'3'; 510]).unwrap();
+        append(file, b"4").unwrap();
+    });
+    let later = unsynced.iter().flatten().filter(|content| content.ends_with(b"4"));
+    let earlier: BTreeSet<bool> = later.map(|content| content.contains(&b'3')).collect();
+    assert_eq!(earlier, BTreeSet::from([false, true]));
+}
+
+/// A sector is written as a whole: what came into it earlier is there when what came later is.
+#[test]
+fn of_two_writes_into_one_sector_the_later_one_does_not_survive_alone() {
+    let unsynced = outcomes(|_, _, file| {
         append(file, b"3").unwrap();
         append(file, b"4").unwrap();
     });
-    assert!(unsynced.is_superset(&set(&[b"12", b"123", b"1234", b"12\x004"])), "{unsynced:?}");
+    assert!(unsynced.is_superset(&set(&[b"12", b"123", b"1234", b"123\0"])), "{unsynced:?}");
+    assert!(!unsynced.contains(&Some(b"12\x004".to_vec())), "{unsynced:?}");
 }
 
 #[test]
@@ -121,7 +159,7 @@ fn a_later_sync_does_not_mend_a_failed_one() {
         let mut cached = [0; 4];
         assert_eq!((file.read_at(&mut cached, 0).unwrap(), &cached), (4, b"1234"));
     });
-    assert_eq!(unmended, set(&[b"12", b"1234", b"123", b"12\0\0"]));
+    assert_eq!(unmended, set(TORN));
 }
 
 #[test]

@@ -25,10 +25,6 @@ pub(crate) const PEER_MESSAGES_MALFORMED: &str = "liftbridge_peer_messages_malfo
 /// Other servers that were not believed: a wrong secret, or a certificate that names another.
 pub(crate) const PEER_GREETINGS_REFUSED: &str = "liftbridge_peer_greetings_refused_total";
 
-/// Upper ends of the latency buckets, in seconds: from a cached answer to a client's usual patience.
-pub(crate) const LATENCY_BUCKETS_SECONDS: [f64; 14] =
-    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
-
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {
     describe_histogram!(REQUEST_LATENCY_SECONDS, Unit::Seconds, "Time from a request to its answer.");

@@ -9,6 +9,7 @@ mod documentation;
 mod file;
 mod go_duration;
 mod keys;
+mod malformed;
 mod nearest;
 mod settings;
 mod value;

@@ -9,6 +9,7 @@ mod documentation;
 mod file;
 mod go_duration;
 mod keys;
+mod malformed;
 mod nearest;
 mod settings;
 mod value;
@@ -44,6 +45,7 @@ pub(crate) struct Config {
     pub(crate) batch_time_max: Duration,
     pub(crate) message_bytes_max: usize,
     pub(crate) admission_bytes_max: usize,
+    pub(crate) read_bytes_max: usize,
     pub(crate) connections_max: usize,
     pub(crate) subscriptions_max: usize,
     pub(crate) snapshot_threshold: u64,
@@ -125,6 +127,7 @@ impl Config {
             batch_time_max: settings.duration("batch.max.time"),
             message_bytes_max,
             admission_bytes_max,
+            read_bytes_max: size(&settings, "limits.read.bytes"),
             connections_max: size(&settings, "limits.connections"),
             subscriptions_max: size(&settings, "limits.subscriptions"),
             snapshot_threshold: positive(settings.number("clustering.raft.snapshot.threshold")).unwrap_or(8192),

@@ -118,6 +118,7 @@ fn broker_config(config: &Config, server: &Server, peers: Option<&PeerListener>)
         batch_time_max: config.batch_time_max,
         message_bytes_max: config.message_bytes_max,
         admission_bytes_max: config.admission_bytes_max,
+        read_bytes_max: config.read_bytes_max,
         subscriptions_max: config.subscriptions_max,
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,

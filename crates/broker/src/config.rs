@@ -30,12 +30,13 @@ pub struct BrokerConfig {
     pub batch_time_max: Duration,
     /// Most bytes of key, value and headers in one message (`clustering.replication.max.bytes`).
     pub message_bytes_max: usize,
-    /// Most bytes of messages that wait to be stored, over all partitions; publishers beyond it wait.
+    /// Most bytes of messages that wait to be stored, over all partitions (`limits.admission.bytes`); publishers beyond it
+    /// wait.
     pub admission_bytes_max: usize,
     /// Most bytes of the newest messages kept in memory for readers near the end, over all partitions.
     pub tail_bytes_max: usize,
-    /// Most bytes of batches that subscriptions have read and not yet delivered, over all of them. Beyond it each holds a few
-    /// records, at least one.
+    /// Most bytes of batches that subscriptions have read and not yet delivered, over all of them (`limits.read.bytes`). Beyond
+    /// it each holds a few records, at least one.
     pub read_bytes_max: usize,
     /// Most subscriptions at once.
     pub subscriptions_max: usize,

@@ -1,6 +1,7 @@
 //! One accepted connection, encrypted or not, as a stream of bytes that knows who is at the other end.
 //!
-//! Owns the deadline for a client's first bytes. It never knows which protocol they belong to.
+//! Owns the deadline for a client's first bytes, which is over when the server stops. It never knows which protocol they
+//! belong to.
 
 use std::fmt;
 use std::future::Future;
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Sleep;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A client must have said this many bytes, the length of the HTTP/2 preface, before [`OPENING_TIME_MAX`].
 const OPENING_BYTES: usize = 24;
@@ -35,22 +37,35 @@ pub(crate) struct Connection {
 struct Opening {
     bytes_missing: usize,
     deadline: Pin<Box<Sleep>>,
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+}
+
+impl Opening {
+    /// Fails when the client has no more time.
+    fn poll_patience(&mut self, context: &mut Context<'_>) -> Poll<io::Error> {
+        if self.stopping.as_mut().poll(context).is_ready() {
+            return Poll::Ready(io::Error::new(io::ErrorKind::ConnectionAborted, "the server is stopping"));
+        }
+        let timed_out = || io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time");
+        self.deadline.as_mut().poll(context).map(|()| timed_out())
+    }
 }
 
 impl Connection {
-    /// A connection without encryption.
-    pub(crate) fn plain(stream: TcpStream) -> Self {
-        Self::new(Transport::Plain(stream))
+    /// A connection without encryption, of a server that is `stopping` some day.
+    pub(crate) fn plain(stream: TcpStream, stopping: CancellationToken) -> Self {
+        Self::new(Transport::Plain(stream), stopping)
     }
 
     /// A connection whose handshake is done.
-    pub(crate) fn encrypted(stream: TlsStream<TcpStream>) -> Self {
-        Self::new(Transport::Encrypted(Box::new(stream)))
+    pub(crate) fn encrypted(stream: TlsStream<TcpStream>, stopping: CancellationToken) -> Self {
+        Self::new(Transport::Encrypted(Box::new(stream)), stopping)
     }
 
-    fn new(transport: Transport) -> Self {
+    fn new(transport: Transport, stopping: CancellationToken) -> Self {
         let deadline = Box::pin(tokio::time::sleep(OPENING_TIME_MAX));
-        Self { transport, opening: Some(Opening { bytes_missing: OPENING_BYTES, deadline }) }
+        let stopping = Box::pin(stopping.cancelled_owned());
+        Self { transport, opening: Some(Opening { bytes_missing: OPENING_BYTES, deadline, stopping }) }
     }
 
     /// Who is at the other end, as far as the handshake has shown.
@@ -74,8 +89,10 @@ impl AsyncRead for Connection {
             opening.bytes_missing = opening.bytes_missing.saturating_sub(buffer.filled().len() - filled_before);
             if opening.bytes_missing == 0 {
                 this.opening = None;
-            } else if read.is_pending() && opening.deadline.as_mut().poll(context).is_ready() {
-                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client said nothing in time")));
+            } else if read.is_pending()
+                && let Poll::Ready(error) = opening.poll_patience(context)
+            {
+                return Poll::Ready(Err(error));
             }
         }
         read

@@ -4,6 +4,7 @@
 //! It never knows how connections are made or what the broker does with a request.
 
 mod admin;
+mod arriving_body;
 mod convert;
 mod deadline;
 mod metadata;

@@ -5,6 +5,7 @@
 
 mod health;
 mod metrics;
+mod under_way;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -15,17 +16,21 @@ use axum::http::StatusCode;
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use liftbridge_broker::Broker;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
 use tracing::debug;
 
 use crate::connection::Connection;
 use crate::lifetime::Lifetime;
 use crate::listener::Serve;
 use crate::metrics_page::MetricsPage;
+use under_way::UnderWay;
 
 /// Most connections at once: some probes and scrapers, with room to spare.
 pub(crate) const CONNECTIONS_MAX: usize = 1024;
@@ -73,9 +78,13 @@ impl Serve for HttpServer {
     async fn serve(&self, connection: Connection, lifetime: Lifetime) {
         let mut builder = http1::Builder::new();
         builder.timer(TokioTimer::new()).header_read_timeout(HEAD_TIME_MAX).max_buf_size(HEAD_BYTES_MAX);
-        let service = TowerToHyperService::new(self.routes.clone());
+        let requests = TaskTracker::new();
+        let service = service_fn(|request: http::Request<Incoming>| {
+            let (under_way, answered) = (requests.token(), self.routes.clone().oneshot(request));
+            async move { answered.await.map(|answer| answer.map(|body| UnderWay::new(body, under_way))) }
+        });
         let served = builder.serve_connection(TokioIo::new(connection), service);
-        if let Err(error) = lifetime.until_stopped(served).await {
+        if let Err(error) = lifetime.until_stopped(served, &requests).await {
             debug!(%error, "connection broke");
         }
     }

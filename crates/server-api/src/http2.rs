@@ -32,9 +32,9 @@ pub(crate) struct Http2Bounds {
 }
 
 impl Http2Bounds {
-    /// The server's end of connections within these bounds, whose calls run among `tasks`.
-    pub(crate) fn server(&self, tasks: &TaskTracker) -> http2::Builder<TrackedExecutor> {
-        let mut builder = http2::Builder::new(TrackedExecutor(tasks.clone()));
+    /// The server's end of a connection within these bounds, whose `calls` run among `tasks`.
+    pub(crate) fn server(&self, tasks: &TaskTracker, calls: &TaskTracker) -> http2::Builder<CallExecutor> {
+        let mut builder = http2::Builder::new(CallExecutor { tasks: tasks.clone(), calls: calls.clone() });
         builder
             .timer(TokioTimer::new())
             .max_concurrent_streams(self.streams_max)
@@ -65,9 +65,25 @@ impl Http2Bounds {
     }
 }
 
-/// Runs the calls of a connection where the server can wait for them.
+/// Runs the calls of one accepted connection where the server can wait for all, and the connection for its own.
 #[derive(Clone, Debug)]
-pub(crate) struct TrackedExecutor(pub(crate) TaskTracker);
+pub(crate) struct CallExecutor {
+    tasks: TaskTracker,
+    calls: TaskTracker,
+}
+
+impl<F> Executor<F> for CallExecutor
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, call: F) {
+        self.tasks.spawn(self.calls.track_future(call));
+    }
+}
+
+/// Runs what a connection made by this server needs where the server can wait for it.
+#[derive(Clone, Debug)]
+pub(crate) struct TrackedExecutor(TaskTracker);
 
 impl<F> Executor<F> for TrackedExecutor
 where

@@ -12,6 +12,7 @@ use metrics::counter;
 use thiserror::Error;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::connection::Connection;
@@ -113,9 +114,13 @@ impl Listener {
         let serving = lifetime.clone();
         lifetime.tasks.spawn(async move {
             let _permit = permit;
+            let stopping = serving.stopping.clone();
             let opened = match tls {
-                None => Some(Connection::plain(stream)),
-                Some(tls) => handshake(stream, &tls, protocol, name, peer).await,
+                None => Some(Connection::plain(stream, stopping)),
+                Some(tls) => {
+                    let shaken = stopping.run_until_cancelled(handshake(stream, &tls, protocol, name, peer)).await;
+                    shaken.flatten().map(|stream| Connection::encrypted(stream, stopping))
+                }
             };
             if let Some(connection) = opened {
                 let _counted = Counted::connection(name);
@@ -131,9 +136,9 @@ async fn handshake(
     protocol: Protocol,
     listener: &'static str,
     peer: SocketAddr,
-) -> Option<Connection> {
+) -> Option<TlsStream<TcpStream>> {
     let reason = match tokio::time::timeout(HANDSHAKE_TIME_MAX, tls.acceptor(protocol).accept(stream)).await {
-        Ok(Ok(stream)) => return Some(Connection::encrypted(stream)),
+        Ok(Ok(stream)) => return Some(stream),
         Ok(Err(error)) => {
             debug!(listener, %peer, %error, "TLS handshake failed");
             "handshake_failed"

@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use metrics::{Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Histogram, Unit, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tonic::Code;
 
-/// How long a request took until its answer, or for a subscription until it began. Labels: `rpc`, the name of the call;
-/// `code`, the name of the gRPC status code.
+/// How long a request took until its answer; for a subscription until it began; for PublishAsync each message until what became
+/// of it was known. Labels: `rpc`, the name of the call; `code`, the name of the gRPC status code, for a message of PublishAsync
+/// the one Publish would have ended with.
 pub(crate) const REQUEST_LATENCY_SECONDS: &str = "liftbridge_request_latency_seconds";
 /// The same in milliseconds.
 pub(crate) const REQUEST_LATENCY_MS: &str = "liftbridge_request_latency_ms";
@@ -25,9 +26,8 @@ pub(crate) const PEER_MESSAGES_MALFORMED: &str = "liftbridge_peer_messages_malfo
 /// Other servers that were not believed: a wrong secret, or a certificate that names another.
 pub(crate) const PEER_GREETINGS_REFUSED: &str = "liftbridge_peer_greetings_refused_total";
 
-/// Upper ends of the latency buckets, in seconds: from a cached answer to a client's usual patience.
-pub(crate) const LATENCY_BUCKETS_SECONDS: [f64; 14] =
-    [0.0001, 0.000_25, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0];
+/// What `rpc` says of the messages of PublishAsync.
+pub(crate) const PUBLISH_ASYNC: &str = "PublishAsync";
 
 /// Tells the recorder what each metric means.
 pub(crate) fn describe() {
@@ -46,6 +46,54 @@ pub(crate) fn request_finished(rpc: &'static str, code: Code, took: Duration) {
     let code = code_name(code);
     histogram!(REQUEST_LATENCY_SECONDS, "rpc" => rpc, "code" => code).record(took.as_secs_f64());
     histogram!(REQUEST_LATENCY_MS, "rpc" => rpc, "code" => code).record(took.as_secs_f64() * 1000.0);
+}
+
+/// Records how long it took until messages of one PublishAsync call were stored. They are taken in and answered in bursts, so
+/// that many in a row took the same time: those are recorded at once.
+#[derive(Debug)]
+pub(crate) struct StoredLatency {
+    seconds: Histogram,
+    milliseconds: Histogram,
+    /// What the last messages took, and how many of them are not recorded.
+    took: Duration,
+    count: usize,
+}
+
+impl StoredLatency {
+    /// Nothing stored yet.
+    pub(crate) fn new() -> Self {
+        let code = code_name(Code::Ok);
+        Self {
+            seconds: histogram!(REQUEST_LATENCY_SECONDS, "rpc" => PUBLISH_ASYNC, "code" => code),
+            milliseconds: histogram!(REQUEST_LATENCY_MS, "rpc" => PUBLISH_ASYNC, "code" => code),
+            took: Duration::ZERO,
+            count: 0,
+        }
+    }
+
+    /// One more message was stored.
+    pub(crate) fn add(&mut self, took: Duration) {
+        if took != self.took {
+            self.record();
+            self.took = took;
+        }
+        self.count += 1;
+    }
+
+    /// Records what was added.
+    pub(crate) fn record(&mut self) {
+        if self.count > 0 {
+            self.seconds.record_many(self.took.as_secs_f64(), self.count);
+            self.milliseconds.record_many(self.took.as_secs_f64() * 1000.0, self.count);
+            self.count = 0;
+        }
+    }
+}
+
+impl Drop for StoredLatency {
+    fn drop(&mut self) {
+        self.record();
+    }
 }
 
 /// Adds one to a gauge for as long as it lives.

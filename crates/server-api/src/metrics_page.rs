@@ -1,15 +1,16 @@
-//! The process's metrics as a page of text. Owns the recorder and how latencies are sorted into buckets; never what is
-//! counted.
+//! The process's metrics as a page of text. Owns the recorder, which keeps nothing but numbers: what is measured is sorted
+//! into buckets at once, so nothing piles up when nobody looks at the page. It never knows what is counted.
 
-use std::time::Duration;
+mod histograms;
 
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 use thiserror::Error;
 
-use crate::metrics::{LATENCY_BUCKETS_SECONDS, REQUEST_LATENCY_MS, REQUEST_LATENCY_SECONDS, describe};
-
-/// How often what was measured is moved into the buckets, so that it does not pile up when nobody looks at the page.
-pub(crate) const UPKEEP_INTERVAL: Duration = Duration::from_secs(5);
+use crate::metrics::describe;
+use histograms::Histograms;
 
 /// Another recorder counts in this process already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -20,6 +21,7 @@ pub struct RecorderInstalled;
 #[derive(Clone)]
 pub struct MetricsPage {
     handle: PrometheusHandle,
+    histograms: Arc<Histograms>,
 }
 
 impl MetricsPage {
@@ -28,47 +30,72 @@ impl MetricsPage {
     /// # Errors
     /// When something else counts already.
     pub fn install() -> Result<Self, RecorderInstalled> {
-        let recorder = recorder();
-        let handle = recorder.handle();
+        let (recorder, page) = Self::with_recorder();
         metrics::set_global_recorder(recorder).map_err(|_| RecorderInstalled)?;
         describe();
-        Ok(Self { handle })
+        Ok(page)
     }
 
     /// A page nothing is counted on.
     #[cfg(test)]
     pub(crate) fn detached() -> Self {
-        Self { handle: recorder().handle() }
+        Self::with_recorder().1
+    }
+
+    /// A page, and what counts for it.
+    pub(crate) fn with_recorder() -> (PageRecorder, Self) {
+        let rest = PrometheusBuilder::new().build_recorder();
+        let page = Self { handle: rest.handle(), histograms: Arc::default() };
+        (PageRecorder { rest, histograms: Arc::clone(&page.histograms) }, page)
     }
 
     /// The page.
     pub(crate) fn render(&self) -> String {
-        self.handle.render()
+        let mut page = self.handle.render();
+        self.histograms.render(&mut page);
+        page
     }
 
     /// The page, with what `show` shows at this moment and no page has to remember.
     pub(crate) fn render_with(&self, show: impl FnOnce()) -> String {
-        let recorder = PrometheusBuilder::new().build_recorder();
+        let (recorder, shown) = Self::with_recorder();
         metrics::with_local_recorder(&recorder, show);
         let mut page = self.render();
-        page.push_str(&recorder.handle().render());
+        page.push_str(&shown.render());
         page
-    }
-
-    /// Moves what was measured into the buckets.
-    pub(crate) fn run_upkeep(&self) {
-        self.handle.run_upkeep();
     }
 }
 
-fn recorder() -> PrometheusRecorder {
-    let milliseconds = LATENCY_BUCKETS_SECONDS.map(|seconds| seconds * 1000.0);
-    let seconds = Matcher::Full(REQUEST_LATENCY_SECONDS.to_owned());
-    PrometheusBuilder::new()
-        .set_buckets_for_metric(seconds, &LATENCY_BUCKETS_SECONDS)
-        .and_then(|builder| builder.set_buckets_for_metric(Matcher::Full(REQUEST_LATENCY_MS.to_owned()), &milliseconds))
-        .expect("the list of buckets is not empty")
-        .build_recorder()
+/// Counts what is on a page. Histograms are kept apart: those of the library keep every value until somebody looks.
+pub(crate) struct PageRecorder {
+    rest: PrometheusRecorder,
+    histograms: Arc<Histograms>,
+}
+
+impl Recorder for PageRecorder {
+    fn describe_counter(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.rest.describe_counter(name, unit, description);
+    }
+
+    fn describe_gauge(&self, name: KeyName, unit: Option<Unit>, description: SharedString) {
+        self.rest.describe_gauge(name, unit, description);
+    }
+
+    fn describe_histogram(&self, name: KeyName, _unit: Option<Unit>, description: SharedString) {
+        self.histograms.describe(name.as_str(), description);
+    }
+
+    fn register_counter(&self, key: &Key, metadata: &Metadata<'_>) -> Counter {
+        self.rest.register_counter(key, metadata)
+    }
+
+    fn register_gauge(&self, key: &Key, metadata: &Metadata<'_>) -> Gauge {
+        self.rest.register_gauge(key, metadata)
+    }
+
+    fn register_histogram(&self, key: &Key, _metadata: &Metadata<'_>) -> Histogram {
+        self.histograms.of(key).into()
+    }
 }
 
 impl std::fmt::Debug for MetricsPage {
@@ -79,6 +106,8 @@ impl std::fmt::Debug for MetricsPage {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use tonic::Code;
 
     use super::*;
@@ -86,9 +115,8 @@ mod tests {
 
     #[test]
     fn what_is_shown_for_one_page_is_not_on_the_next() {
-        let recorder = recorder();
+        let (recorder, page) = MetricsPage::with_recorder();
         metrics::with_local_recorder(&recorder, || metrics::counter!("kept").increment(1));
-        let page = MetricsPage { handle: recorder.handle() };
         let lines = |shown: &'static str| -> Vec<String> {
             let text = page.render_with(|| metrics::gauge!("shown", "stream" => shown).set(1.0));
             text.lines().filter(|line| line.ends_with(" 1")).map(str::to_owned).collect()
@@ -99,11 +127,11 @@ mod tests {
 
     #[test]
     fn latency_is_counted_in_seconds_and_in_milliseconds_by_call_and_code() {
-        let recorder = recorder();
+        let (recorder, page) = MetricsPage::with_recorder();
         metrics::with_local_recorder(&recorder, || {
             request_finished("Publish", Code::Ok, Duration::from_millis(3));
         });
-        let page = MetricsPage { handle: recorder.handle() }.render();
+        let page = page.render();
         for line in [
             "liftbridge_request_latency_seconds_bucket{rpc=\"Publish\",code=\"ok\",le=\"0.005\"} 1",
             "liftbridge_request_latency_seconds_bucket{rpc=\"Publish\",code=\"ok\",le=\"0.0025\"} 0",

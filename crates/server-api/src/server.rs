@@ -13,7 +13,7 @@ use crate::grpc::{self, ApiService, GrpcServer};
 use crate::http::{self, HttpServer, HttpState};
 use crate::lifetime::Lifetime;
 use crate::listener::{BindError, Listener, ListenerConfig};
-use crate::metrics_page::{MetricsPage, UPKEEP_INTERVAL};
+use crate::metrics_page::MetricsPage;
 use crate::tls::{Protocol, Tls};
 
 /// Where and within which bounds clients are served.
@@ -70,7 +70,6 @@ impl Server {
             config,
         };
         server.serve_http().await?;
-        server.lifetime.tasks.spawn(keep_up(server.config.metrics.clone(), server.lifetime.clone()));
         Ok(server)
     }
 
@@ -129,13 +128,6 @@ impl Server {
     pub async fn stop(&self, grace: Duration) {
         self.begin_stop().await;
         self.lifetime.end(grace).await;
-    }
-}
-
-async fn keep_up(page: MetricsPage, lifetime: Lifetime) {
-    let mut interval = tokio::time::interval(UPKEEP_INTERVAL);
-    while lifetime.stopping.run_until_cancelled(interval.tick()).await.is_some() {
-        page.run_upkeep();
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
+use super::malformed::Malformed;
 use super::value::Raw;
 
 /// A file beyond this is not a configuration.
@@ -27,9 +28,9 @@ pub(crate) fn read(path: &Path) -> io::Result<String> {
 /// The names and values in a configuration file's text, in its order. What is set to nothing is left out.
 ///
 /// # Errors
-/// What is wrong with it, in one line.
-pub(crate) fn parse(text: &str) -> Result<Vec<(String, Raw)>, String> {
-    let node: Node = serde_saphyr::from_str(text).map_err(|error| one_line(&error.to_string()))?;
+/// What is wrong with it.
+pub(crate) fn parse(text: &str) -> Result<Vec<(String, Raw)>, Malformed> {
+    let node: Node = serde_saphyr::from_str(text).map_err(|error| Malformed::of(&error, text))?;
     let mut settings = Vec::new();
     match node {
         Node::Nothing => {}
@@ -38,19 +39,19 @@ pub(crate) fn parse(text: &str) -> Result<Vec<(String, Raw)>, String> {
                 flatten(name.to_lowercase(), node, &mut settings)?;
             }
         }
-        Node::Scalar(_) | Node::List(_) => return Err("it must hold settings, one `name: value` a line".to_owned()),
+        Node::Scalar(_) | Node::List(_) => return Err(Malformed::NoSettings),
     }
     Ok(settings)
 }
 
-fn flatten(name: String, node: Node, settings: &mut Vec<(String, Raw)>) -> Result<(), String> {
+fn flatten(name: String, node: Node, settings: &mut Vec<(String, Raw)>) -> Result<(), Malformed> {
     match node {
         Node::Nothing => {}
         Node::Scalar(text) => settings.push((name, Raw::Text(text))),
         Node::List(nodes) => {
             let texts = nodes.into_iter().map(|node| match node {
                 Node::Scalar(text) => Ok(text),
-                Node::Nothing | Node::List(_) | Node::Map(_) => Err(format!("`{name}` must be a list of texts")),
+                Node::Nothing | Node::List(_) | Node::Map(_) => Err(Malformed::NoTexts { name: name.clone() }),
             });
             let texts = texts.collect::<Result<_, _>>()?;
             settings.push((name, Raw::List(texts)));
@@ -62,10 +63,6 @@ fn flatten(name: String, node: Node, settings: &mut Vec<(String, Raw)>) -> Resul
         }
     }
     Ok(())
-}
-
-fn one_line(text: &str) -> String {
-    text.lines().next().unwrap_or_default().trim().to_owned()
 }
 
 /// Any YAML value, with scalars as text: what they mean depends on the setting.
@@ -188,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_no_list_of_settings_is_refused_in_one_line() {
         for text in ["- a\n- b\n", "just text", "a: [1, [2]]", "a: b: c", "{", "a: &x [*x", "? [a]\n: b", "\u{0}"] {
-            let error = parse(text).expect_err(text);
+            let error = parse(text).expect_err(text).to_string();
             assert!(!error.is_empty() && !error.contains('\n'), "{text:?}: {error:?}");
         }
     }

@@ -160,6 +160,12 @@ pub(crate) static KEYS: &[Key] = &[
         "67108864",
         "Most bytes of messages that wait to be stored, over all partitions; publishers beyond it wait.",
     ),
+    works(
+        "limits.read.bytes",
+        Kind::Integer(MIB, i64::MAX),
+        "134217728",
+        "Most bytes of messages that were read for subscriptions and wait to be delivered, over all of them; beyond it each has a few messages read at a time, at least one.",
+    ),
     // Where data is kept, and how safely.
     unset(
         "data.dir",

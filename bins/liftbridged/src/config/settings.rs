@@ -13,6 +13,7 @@ use thiserror::Error;
 
 use super::file;
 use super::keys::{KEYS, Key, Kind, Status, VARIABLE_PREFIX, find};
+use super::malformed::Malformed;
 use super::nearest::nearest;
 use super::value::{Raw, Value};
 
@@ -52,6 +53,8 @@ impl fmt::Display for Place {
 pub(crate) enum SettingError {
     #[error("Failed to load configuration file: `{}`: {reason}", path.display())]
     File { path: PathBuf, reason: String },
+    #[error("Failed to load configuration file: `{}`: {malformed}", path.display())]
+    Malformed { path: PathBuf, malformed: Malformed },
     #[error("Unknown configuration setting \"{name}\" in `{}`{}", path.display(), suggestion(*nearest))]
     Unknown { name: String, path: PathBuf, nearest: Option<&'static str> },
     #[error("{place} is given without a value; leave it out to have the default")]
@@ -105,7 +108,7 @@ impl Settings {
 
     /// Adds what a file says.
     pub(crate) fn add_file(&mut self, path: &Path, text: &str) -> Result<(), SettingError> {
-        let failed = |reason| SettingError::File { path: path.to_owned(), reason };
+        let failed = |malformed| SettingError::Malformed { path: path.to_owned(), malformed };
         let mut seen = Vec::new();
         for (name, raw) in file::parse(text).map_err(failed)? {
             let Some(key) = find(&name) else {

@@ -23,6 +23,7 @@ fn nothing_set_means_the_documented_defaults() {
     assert_eq!((config.sync, config.tls, config.server_id), (SyncPolicy::Commit, None, None));
     assert_eq!((config.batch_messages_max, config.batch_time_max), (1024, Duration::ZERO));
     assert_eq!((config.message_bytes_max, config.admission_bytes_max), (1024 * 1024, 64 * 1024 * 1024));
+    assert_eq!(config.read_bytes_max, 128 * 1024 * 1024);
     assert_eq!((config.snapshot_threshold, config.snapshot_retain), (8192, 2));
     assert_eq!(config.logging, Logging { level: "info".to_owned(), recovery: false, raft: false });
     assert!(config.warnings.is_empty());
@@ -38,7 +39,7 @@ data.dir: /foo
 http.listen: off
 log.sync: 100ms
 batch.max: {messages: 10, time: 1s}
-limits: {connections: 5, subscriptions: 6, admission.bytes: 1048576}
+limits: {connections: 5, subscriptions: 6, admission.bytes: 1048576, read.bytes: 2097152}
 logging: {level: debug, recovery: true, raft: true}
 tls: {cert: c.pem, key: k.pem, client.auth: {enabled: true, ca: ca.pem}}
 streams:
@@ -61,6 +62,7 @@ clustering:
     assert_eq!(config.sync, SyncPolicy::Interval(Duration::from_millis(100)));
     assert_eq!((config.batch_messages_max, config.batch_time_max), (10, Duration::from_secs(1)));
     assert_eq!((config.connections_max, config.subscriptions_max, config.admission_bytes_max), (5, 6, 1048576));
+    assert_eq!(config.read_bytes_max, 2097152);
     assert_eq!(config.logging, Logging { level: "debug".to_owned(), recovery: true, raft: true });
     let tls = TlsFiles {
         certificate: "c.pem".into(),

@@ -131,6 +131,82 @@ fn proposals_that_arrive_together_share_a_sync() {
     assert!(operations < 500, "{operations} operations for 500 commands");
 }
 
+/// A stream somebody wants, and where the answer comes.
+type Unanswered = (String, mpsc::Receiver<ProposalOutcome>);
+
+/// Proposes streams, without waiting for answers, until one is refused because the log needs a file that cannot be opened: those
+/// that were created, those nobody has heard of, and the refusal.
+fn exhaust_files(volume: &FaultyVolume, opened: &Opened) -> (Vec<String>, Vec<Unanswered>, ProposeError) {
+    // A segment of the log is full after some hundred of these.
+    let large = |stream: &str| match create(stream, 1, Exactly(1)) {
+        Command::CreateStream(create) => {
+            Command::CreateStream(CreateStream { group: Some("g".repeat(8 * 1024)), ..create })
+        }
+        other => other,
+    };
+    volume.exhaust_files(Some(0));
+    let (mut created, mut unanswered, mut refused) = (Vec::new(), Vec::new(), None);
+    for number in 0.. {
+        let stream = format!("s{number:09}");
+        let outcome = opened.begin(large(&stream));
+        unanswered.push((stream, outcome));
+        unanswered.retain(|(stream, outcome)| match outcome.try_recv() {
+            Err(mpsc::TryRecvError::Empty) => true,
+            Err(mpsc::TryRecvError::Disconnected) => panic!("every proposal is answered"),
+            Ok(Ok(_)) => {
+                created.push(stream.clone());
+                false
+            }
+            // The log's thread has not come so far.
+            Ok(Err(ProposeError::Unavailable(Unavailable::Busy))) => false,
+            Ok(Err(error)) => {
+                refused.get_or_insert(error);
+                false
+            }
+        });
+        if let Some(refused) = refused {
+            return (created, unanswered, refused);
+        }
+        assert!(created.len() < 1000, "the log needs no other file");
+        std::thread::yield_now();
+    }
+    unreachable!("numbers have no end");
+}
+
+#[test]
+fn changes_are_refused_while_no_file_can_be_opened_and_go_on_afterwards() {
+    let volume = FaultyVolume::new(7);
+    let opened = Opened::on(&volume, 1_000_000);
+    opened.propose(register("a")).unwrap();
+    let (mut expected, unanswered, refused) = exhaust_files(&volume, &opened);
+    let is_refusal = |error: &ProposeError| {
+        let ProposeError::Unavailable(Unavailable::LogFailed { reason }) = error else { return false };
+        reason.contains("no more files")
+    };
+    assert!(is_refusal(&refused), "{refused:?}");
+    // What was proposed before may still fill all places; behind this answer it does not.
+    let busy = Err(ProposeError::Unavailable(Unavailable::Busy));
+    let mut again = std::iter::repeat_with(|| opened.propose(create("refused", 1, Exactly(1))));
+    let refused = again.find(|outcome| *outcome != busy).expect("it is repeated without end").unwrap_err();
+    assert!(is_refusal(&refused), "{refused:?}");
+    assert_eq!(opened.metadata.failure(), None);
+    volume.exhaust_files(None);
+    opened.propose(create("z", 1, Exactly(1))).unwrap();
+    let created_before = expected.len();
+    for (stream, outcome) in unanswered {
+        match outcome.recv().expect("every proposal is answered") {
+            Ok(_) => expected.push(stream),
+            Err(error) => assert!(is_refusal(&error), "{error:?}"),
+        }
+    }
+    assert!(expected.len() > created_before, "what needed the file first is not refused but waits");
+    expected.push("z".to_owned());
+    expected.sort();
+    assert!(opened.streams() == expected, "what was refused is not carried out later");
+    opened.metadata.close();
+    assert!(Opened::on(&volume, 1_000_000).streams() == expected, "what was created is there after a restart");
+}
+
 #[test]
 fn a_proposal_after_closing_is_refused() {
     let opened = Opened::on(&MemoryVolume::new(), 1000);

@@ -19,12 +19,12 @@ use futures_util::Stream;
 use liftbridge_broker::{Publisher, QueuedOutcome, ReplyQueue};
 use liftbridge_types::AckPolicy;
 use slab::Slab;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 use tonic::{Request, Status, Streaming};
 
 use super::{ApiService, status};
 use crate::gate::identity_of;
-use crate::metrics::Counted;
+use crate::metrics::{Counted, PUBLISH_ASYNC, StoredLatency, request_finished};
 use answer::Answer;
 use intake::{Intake, IntakeEnd, Owed};
 use message::PublishMessage;
@@ -56,6 +56,8 @@ impl ApiService {
             owed: Slab::new(),
             replies,
             outcomes: VecDeque::new(),
+            outcomes_at: Instant::now(),
+            stored: StoredLatency::new(),
             refused: VecDeque::new(),
             has_stood_back: false,
             _counted: Counted::publish_stream(),
@@ -84,6 +86,9 @@ pub(crate) struct Answers {
     replies: ReplyQueue,
     /// Outcomes whose answers have not left.
     outcomes: VecDeque<QueuedOutcome>,
+    /// When they were known.
+    outcomes_at: Instant,
+    stored: StoredLatency,
     /// Refusals that needed no outcome and have not left.
     refused: VecDeque<Answer>,
     /// Whether it has stood back since it last had nothing to do.
@@ -103,10 +108,12 @@ impl Answers {
                     return Poll::Ready(answer);
                 }
             }
+            self.stored.record();
             // Without anything owed nothing can come, and nobody is to be woken.
             if self.owed.is_empty() || self.replies.poll_take(context, &mut self.outcomes).is_pending() {
                 return Poll::Pending;
             }
+            self.outcomes_at = Instant::now();
         }
     }
 
@@ -142,11 +149,17 @@ impl Answers {
 
     /// The answer to one message; `None` when its publisher does not want to hear of a success.
     fn answer(&mut self, queued: QueuedOutcome) -> Option<Answer> {
-        let Owed { correlation_id, ack_policy: policy } = self.owed.try_remove(queued.ticket)?;
+        let Owed { correlation_id, ack_policy: policy, arrived_at } = self.owed.try_remove(queued.ticket)?;
+        let took = self.outcomes_at.saturating_duration_since(arrived_at);
         match queued.outcome {
-            Ok(_) if policy == AckPolicy::None => None,
-            Ok(acked) => Some(Answer::Acked { acked, policy, correlation_id }),
-            Err(error) => Some(Answer::Refused { error: status::publish_async(&error), correlation_id }),
+            Ok(acked) => {
+                self.stored.add(took);
+                (policy != AckPolicy::None).then_some(Answer::Acked { acked, policy, correlation_id })
+            }
+            Err(error) => {
+                request_finished(PUBLISH_ASYNC, status::publish(&error).code(), took);
+                Some(Answer::Refused { error: status::publish_async(&error), correlation_id })
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use liftbridge_proto::api::api_server::ApiServer;
 use liftbridge_proto::v1::admin_server::AdminServer;
+use tokio_util::task::TaskTracker;
 use tonic::Code;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -20,6 +21,7 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use super::ApiService;
+use super::arriving_body::ArrivingBody;
 use super::publish_async::PublishAsyncRoute;
 use super::request_body::CountedBody;
 use super::request_budget::RequestBudget;
@@ -52,6 +54,8 @@ pub(crate) struct GrpcServer {
     routes: Routes,
     health: HealthReporter,
     budget: Arc<RequestBudget>,
+    /// The path of the call whose messages come for as long as its client likes.
+    publish_async: Arc<str>,
 }
 
 impl GrpcServer {
@@ -64,8 +68,9 @@ impl GrpcServer {
         let (health, health_service) = tonic_health::server::health_reporter();
         health.set_serving::<ApiServer<ApiService>>().await;
         let router = Routes::new(api).add_service(admin).add_service(health_service).into_axum_router();
-        let router = router.route_service(&PublishAsyncRoute::path(), publish_async);
-        Self { routes: Routes::from(router).prepare(), health, budget: RequestBudget::new(request_bytes_max) }
+        let path = PublishAsyncRoute::path();
+        let routes = Routes::from(router.route_service(&path, publish_async)).prepare();
+        Self { routes, health, budget: RequestBudget::new(request_bytes_max), publish_async: path.into() }
     }
 
     /// Tells whoever asks for the server's health that it takes no more requests.
@@ -80,14 +85,22 @@ impl Serve for GrpcServer {
     async fn serve(&self, connection: Connection, lifetime: Lifetime) {
         let identity = connection.identity();
         let budget = self.budget.connection();
+        // Of its own, so that calls on different connections do not wait for each other to wait.
+        let stopping = lifetime.stopping.child_token();
         let service = service_fn(|mut request: Request<Incoming>| {
             request.extensions_mut().insert(identity.clone());
-            let counted = request.map(|body| Body::new(CountedBody::new(body, budget.share())));
-            let answered = self.routes.clone().oneshot(counted);
+            // That call never has arrived, and ends in an orderly way by itself.
+            let arrives = *request.uri().path() != *self.publish_async;
+            let request = request.map(|body| match arrives {
+                true => Body::new(CountedBody::new(ArrivingBody::new(body, stopping.clone()), budget.share())),
+                false => Body::new(CountedBody::new(body, budget.share())),
+            });
+            let answered = self.routes.clone().oneshot(request);
             async move { answered.await.map(blame_the_client_for_oversize) }
         });
-        let served = BOUNDS.server(&lifetime.tasks).serve_connection(TokioIo::new(connection), service);
-        if let Err(error) = lifetime.until_stopped(served).await {
+        let calls = TaskTracker::new();
+        let served = BOUNDS.server(&lifetime.tasks, &calls).serve_connection(TokioIo::new(connection), service);
+        if let Err(error) = lifetime.until_stopped(served, &calls).await {
             // Clients that break off are everyday life.
             debug!(%error, %identity, "connection broke");
         }

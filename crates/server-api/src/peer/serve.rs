@@ -11,6 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use liftbridge_proto::v1::peer_greeting_server::PeerGreetingServer;
 use liftbridge_proto::v1::peer_server::PeerServer;
+use tokio_util::task::TaskTracker;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::server::NamedService;
@@ -62,8 +63,9 @@ impl Serve for PeerListenerServer {
                 }
             }
         });
-        let served =
-            lifetime.until_stopped(BOUNDS.server(&lifetime.tasks).serve_connection(TokioIo::new(connection), service));
+        let calls = TaskTracker::new();
+        let served = BOUNDS.server(&lifetime.tasks, &calls).serve_connection(TokioIo::new(connection), service);
+        let served = lifetime.until_stopped(served, &calls);
         let ended = tokio::select! {
             ended = served => ended,
             () = stays_a_stranger(&session) => return debug!("a connection without a greeting is closed"),

@@ -85,10 +85,14 @@ impl Fixture {
 }
 
 pub(crate) async fn bind() -> Server {
+    bind_with(None).await
+}
+
+pub(crate) async fn bind_with(tls: Option<Arc<Tls>>) -> Server {
     let config = ServerConfig {
         grpc_address: "127.0.0.1:0".to_owned(),
         http_address: Some("127.0.0.1:0".to_owned()),
-        tls: None,
+        tls,
         connections_max: 16,
         message_bytes_max: MESSAGE_BYTES_MAX,
         metrics: MetricsPage::detached(),

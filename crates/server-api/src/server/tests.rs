@@ -23,6 +23,8 @@ use tonic_health::pb::health_client::HealthClient;
 use super::testing::{Fixture, MESSAGE_BYTES_MAX, PATIENCE, bind, get, message, patient, stream};
 use super::*;
 
+mod stopping;
+
 #[track_caller]
 fn check<T: std::fmt::Debug>(answer: Result<T, Status>, code: Code, text: &str) {
     let status = answer.unwrap_err();

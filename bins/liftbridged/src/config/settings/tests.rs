@@ -38,6 +38,10 @@ fn a_setting_out_of_range_says_what_would_be_in_range() {
         "`streams.retention.max.bytes` in `lift.yaml` is `-1`, it must be a whole number from 0",
     );
     check_refused(
+        "limits.read.bytes: 0",
+        "`limits.read.bytes` in `lift.yaml` is `0`, it must be a whole number from 1048576",
+    );
+    check_refused(
         "logging.level: loud",
         "`logging.level` in `lift.yaml` is `loud`, it must be one of `debug`, `info`, `warn`, `error`",
     );

@@ -10,6 +10,7 @@ use liftbridge_auth::Identity;
 use liftbridge_broker::{Publish, PublishReply, Publisher, ReplyQueue, Waiting};
 use liftbridge_types::AckPolicy;
 use slab::Slab;
+use tokio::time::Instant;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 use tonic::{Code, Status};
 
@@ -19,6 +20,7 @@ use super::message::{CorrelationId, PublishMessage};
 use crate::gate::Gate;
 use crate::grpc::convert::InvalidRequest;
 use crate::grpc::{convert, status};
+use crate::metrics::{PUBLISH_ASYNC, request_finished};
 
 /// Messages that are taken in before other tasks are let go first, however many have come.
 const IN_A_ROW_MAX: usize = 1024;
@@ -58,6 +60,8 @@ pub(super) struct Owed {
     pub(super) correlation_id: CorrelationId,
     /// Whether its publisher wants to hear of a success.
     pub(super) ack_policy: AckPolicy,
+    /// When it came, or at most a moment before.
+    pub(super) arrived_at: Instant,
 }
 
 impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
@@ -69,6 +73,8 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
         owed: &mut Slab<Owed>,
         refused: &mut VecDeque<Answer>,
     ) -> Poll<IntakeEnd> {
+        // What comes in one burst has one time: a look at the clock costs as much as taking a message in.
+        let mut arrived_at = None;
         loop {
             if let Some(waiting) = &mut self.waiting {
                 ready!(waiting.poll_unpin(context));
@@ -89,7 +95,9 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
                 false => Poll::Pending,
             };
             match received {
-                Poll::Ready(Some(Ok(message))) => self.take_in(message, owed, refused),
+                Poll::Ready(Some(Ok(message))) => {
+                    self.take_in(message, *arrived_at.get_or_insert_with(Instant::now), owed, refused);
+                }
                 Poll::Ready(None) => self.end_with(IntakeEnd::HalfClosed),
                 Poll::Ready(Some(Err(status))) => self.end_with(IntakeEnd::Failed(not_received(status))),
                 Poll::Pending => {
@@ -110,29 +118,36 @@ impl<S: Stream<Item = Result<PublishMessage, Status>> + Unpin> Intake<S> {
         self.waiting = self.publisher.hand_over();
     }
 
-    fn take_in(&mut self, message: PublishMessage, owed: &mut Slab<Owed>, refused: &mut VecDeque<Answer>) {
+    fn take_in(
+        &mut self,
+        message: PublishMessage,
+        arrived_at: Instant,
+        owed: &mut Slab<Owed>,
+        refused: &mut VecDeque<Answer>,
+    ) {
         let PublishMessage { stream, partition, message, correlation_id, ack_policy, expected_offset } = message;
         self.in_a_row += 1;
+        let mut refuse = |code, error, correlation_id| {
+            request_finished(PUBLISH_ASYNC, code, arrived_at.elapsed());
+            refused.push_back(Answer::Refused { error, correlation_id });
+        };
         if correlation_id.len() > CORRELATION_ID_BYTES_MAX {
             let error = InvalidRequest::CorrelationId { bytes: correlation_id.len(), limit: CORRELATION_ID_BYTES_MAX };
             // Not even repeated: it is what nobody has room for.
-            let correlation_id = CorrelationId::new();
-            return refused.push_back(Answer::Refused { error: status::invalid_async(&error), correlation_id });
+            return refuse(Code::InvalidArgument, status::invalid_async(&error), CorrelationId::new());
         }
         let ack_policy = match convert::ack_policy(ack_policy) {
             Ok(policy) => policy,
-            Err(error) => {
-                return refused.push_back(Answer::Refused { error: status::invalid_async(&error), correlation_id });
-            }
+            Err(error) => return refuse(Code::InvalidArgument, status::invalid_async(&error), correlation_id),
         };
         let publish = Publish { stream, partition, message, arrived_on: None, ack_policy, expected_offset };
         match self.gate.admit(&self.identity, publish) {
             Ok(publish) => {
-                let ticket = owed.insert(Owed { correlation_id, ack_policy });
+                let ticket = owed.insert(Owed { correlation_id, ack_policy, arrived_at });
                 let reply = PublishReply::queued(self.replies.clone(), ticket);
                 self.waiting = self.publisher.publish(publish, reply);
             }
-            Err(denied) => refused.push_back(Answer::Refused { error: status::denied_async(&denied), correlation_id }),
+            Err(denied) => refuse(Code::PermissionDenied, status::denied_async(&denied), correlation_id),
         }
     }
 }

@@ -5,6 +5,7 @@ use liftbridge_proto::api::api_client::ApiClient;
 use liftbridge_proto::api::{AckPolicy, PublishRequest};
 use tonic::transport::Channel;
 
+use crate::metrics_page::MetricsPage;
 use crate::server::testing::{Fixture, PATIENCE};
 
 fn message(ack_policy: AckPolicy) -> PublishRequest {
@@ -64,4 +65,31 @@ async fn an_id_that_nobody_has_room_for_is_refused() {
     let acked = answers.message().await.unwrap().unwrap();
     assert_eq!((acked.async_error, acked.correlation_id.len()), (None, 1024));
     fixture.stop().await;
+}
+
+#[tokio::test]
+async fn every_message_is_timed_by_what_became_of_it() {
+    let (recorder, page) = MetricsPage::with_recorder();
+    let counting = metrics::set_default_local_recorder(&recorder);
+    let mut fixture = Fixture::with_stream("foo").await;
+    let elsewhere = PublishRequest { stream: "bar".into(), ..message(AckPolicy::All) };
+    let meaningless = PublishRequest { ack_policy: 9, ..message(AckPolicy::All) };
+    let stored = [AckPolicy::All, AckPolicy::Leader, AckPolicy::None].into_iter().map(message);
+    let messages: Vec<PublishRequest> = stored.cycle().take(300).chain([elsewhere, meaningless]).collect();
+    let mut answers = fixture.client.publish_async(stream::iter(messages)).await.unwrap().into_inner();
+    while answers.message().await.unwrap().is_some() {}
+    let page = page.render();
+    for line in [
+        "liftbridge_request_latency_seconds_bucket{rpc=\"PublishAsync\",code=\"ok\",le=\"+Inf\"} 300",
+        "liftbridge_request_latency_ms_count{rpc=\"PublishAsync\",code=\"ok\"} 300",
+        "liftbridge_request_latency_ms_count{rpc=\"PublishAsync\",code=\"not_found\"} 1",
+        "liftbridge_request_latency_ms_count{rpc=\"PublishAsync\",code=\"invalid_argument\"} 1",
+        "# TYPE liftbridge_log_sync_seconds histogram",
+        "# TYPE liftbridge_append_batch_messages histogram",
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
+    }
+    assert!(page.contains("liftbridge_append_batch_messages_bucket{le=\"64\"}"), "{page}");
+    fixture.stop().await;
+    drop(counting);
 }

@@ -19,6 +19,8 @@ pub(super) enum Accident {
     Checkpoint,
     /// The power of a server fails, in the middle of something.
     CutPower,
+    /// The power of all servers fails, of each in the middle of something.
+    CutAllPower,
     /// A process is killed; the machine goes on.
     Kill,
     /// A process stops cleanly.
@@ -44,6 +46,8 @@ pub(super) enum Accident {
     SetClock,
     /// A server loses its disk for ever.
     LoseDisk,
+    /// A server comes to be down, with the files of a partition gone.
+    LoseFiles,
     /// Another server joins.
     Join,
     /// A leadership moves because somebody wants it to.
@@ -64,6 +68,7 @@ const ODDS: &[(u64, Accident)] = &[
     (10, Accident::Clean),
     (12, Accident::Checkpoint),
     (8, Accident::CutPower),
+    (2, Accident::CutAllPower),
     (5, Accident::Kill),
     (4, Accident::Stop),
     (30, Accident::Start),
@@ -80,6 +85,7 @@ const ODDS: &[(u64, Accident)] = &[
     (3, Accident::FlipBit),
     (4, Accident::SetClock),
     (2, Accident::LoseDisk),
+    (4, Accident::LoseFiles),
     (2, Accident::Join),
     (6, Accident::MoveLeader),
     (4, Accident::Resign),

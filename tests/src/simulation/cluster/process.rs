@@ -39,6 +39,8 @@ pub(super) struct Beginning {
     pub(super) power: Power,
     pub(super) log_options: LogOptions,
     pub(super) voters_max: usize,
+    /// Partitions that had files on its volume once.
+    pub(super) lost: BTreeSet<PartitionKey>,
     /// Whether it founds the cluster if there is nothing on its volume.
     pub(super) founds: bool,
     pub(super) seed: u64,
@@ -430,6 +432,11 @@ impl Process {
         }
     }
 
+    /// Whether the cluster knows of this life.
+    pub(super) fn is_registered(&self) -> bool {
+        self.incarnation.is_some()
+    }
+
     fn registration(&self) -> Command {
         Command::RegisterBroker(RegisterBroker {
             id: self.id.clone(),
@@ -443,7 +450,7 @@ impl Process {
                 feature_level: FEATURE_LEVEL,
                 kept_log: true,
                 in_sync_min: None,
-                lost: BTreeSet::new(),
+                lost: self.beginning.lost.iter().map(|key| (key.stream, key.partition)).collect(),
             }),
         })
     }

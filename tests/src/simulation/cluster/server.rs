@@ -1,5 +1,6 @@
 //! A machine: its volume, its clock, and the process on it while there is one. Owns what outlives a process.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use liftbridge_commitlog::{FaultyVolume, LogOptions};
@@ -8,6 +9,7 @@ use liftbridge_types::Timestamp;
 
 use super::outbox::Power;
 use super::process::Process;
+use super::words::PartitionKey;
 
 /// A machine.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub(super) struct Server {
     pub(super) power_fails_at: Option<Duration>,
     /// Whether its former self, with another disk, is still a member.
     pub(super) is_to_be_removed: bool,
+    /// Partitions whose files went, and which the cluster has not been told of.
+    pub(super) lost: BTreeSet<PartitionKey>,
     /// Whether the cluster has expelled it with this disk.
     pub(super) expelled: bool,
     pub(super) log_options: LogOptions,
@@ -43,6 +47,7 @@ impl Server {
             clock_off: 0,
             power_fails_at: None,
             is_to_be_removed: false,
+            lost: BTreeSet::new(),
             expelled: false,
             log_options,
         }
@@ -57,6 +62,15 @@ impl Server {
     pub(super) fn wall(&self, now: Duration) -> Timestamp {
         let since = i64::try_from(now.as_nanos()).expect("runs are short");
         Timestamp::from_nanos(1_000_000_000_000 + since + self.clock_off)
+    }
+
+    /// The process ends here. What the cluster knows to be lost need not be told again.
+    pub(super) fn take_process(&mut self) -> Option<Process> {
+        let process = self.process.take()?;
+        if process.is_registered() {
+            self.lost.clear();
+        }
+        Some(process)
     }
 
     /// Whether its process runs and moves.

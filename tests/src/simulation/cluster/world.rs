@@ -63,6 +63,8 @@ pub(super) struct World {
     lives: u64,
     /// The server whose disk flips bits; never two, since two copies damaged may be all there are.
     rotten: Option<u64>,
+    /// Whether a server lost files of a partition. What the others have of it may be all there is.
+    files_were_lost: bool,
     /// Partitions whose only whole copy an operator gave up.
     excused: BTreeSet<PartitionKey>,
     /// What is asked for removals under way, by server.
@@ -92,6 +94,7 @@ impl World {
             voters_max,
             lives: 0,
             rotten: None,
+            files_were_lost: false,
             excused: BTreeSet::new(),
             removals: BTreeMap::new(),
             removal_forced: BTreeSet::new(),
@@ -232,6 +235,7 @@ impl World {
                 power: server.power.clone(),
                 log_options: server.log_options,
                 voters_max,
+                lost: server.lost.clone(),
                 founds: number == FOUNDER && server.disks == 1,
                 seed: lives,
                 now,
@@ -255,7 +259,7 @@ impl World {
     /// A process is gone, however.
     fn end(&mut self, number: u64) {
         if let Some(server) = self.servers.get_mut(&number) {
-            server.process = None;
+            drop(server.take_process());
             server.paused = false;
         }
         self.network.drop_to(number);

@@ -3,8 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use liftbridge_commitlog::{FaultyVolume, Volume};
-use liftbridge_metadata_raft::{Command, ProposalOutcome, ProposeError, Rejection, RemoveBroker};
+use liftbridge_commitlog::{CommitLog, FaultyVolume, Volume};
+use liftbridge_metadata_raft::{Command, Partition, ProposalOutcome, ProposeError, Rejection, RemoveBroker};
+use liftbridge_types::BrokerId;
 
 use super::{SERVERS_MAX, Step, World};
 use crate::simulation::cluster::accident::Accident;
@@ -37,6 +38,7 @@ impl World {
             Accident::Clean => self.keep_up(|process, key| process.clean(key)),
             Accident::Checkpoint => self.keep_up(|process, key| process.checkpoint(key)),
             Accident::CutPower => Ok(self.cut_power()),
+            Accident::CutAllPower => Ok(self.cut_all_power()),
             Accident::Kill => Ok(self.with_running(|world, number| world.end(number))),
             Accident::Stop => self.stop(),
             Accident::Start => self.start_one(),
@@ -66,6 +68,7 @@ impl World {
                 server.clock_off = step - CLOCK_STEP_MAX / 2;
             })),
             Accident::LoseDisk => Ok(self.lose_disk()),
+            Accident::LoseFiles => Ok(self.lose_files()),
             Accident::Join => self.join(),
             Accident::MoveLeader => self.move_leader(),
             Accident::Resign => self.resign(),
@@ -119,6 +122,17 @@ impl World {
         })
     }
 
+    fn cut_all_power(&mut self) -> String {
+        let deadline = self.now + POWER_LASTS_MAX;
+        for server in self.servers.values_mut().filter(|server| server.process.is_some()) {
+            if server.power_fails_at.is_none() {
+                server.power.cut_after(self.dice.below(FAULT_DISTANCE_MAX));
+                server.power_fails_at = Some(deadline);
+            }
+        }
+        String::new()
+    }
+
     /// Machines whose power is off are down.
     pub(super) fn finish_power_cuts(&mut self) {
         let now = self.now;
@@ -135,7 +149,7 @@ impl World {
 
     fn stop(&mut self) -> Step {
         let Some(number) = self.one_of(Server::is_moving) else { return Ok("nobody runs".to_owned()) };
-        let process = self.servers.get_mut(&number).and_then(|server| server.process.take());
+        let process = self.servers.get_mut(&number).and_then(Server::take_process);
         if let Some(process) = process {
             // What it says while it ends concerns nobody any more, but who waits hears that it is over.
             drop(process.stop());
@@ -172,6 +186,7 @@ impl World {
         server.power = Power::new(FaultyVolume::new(seed));
         server.power_fails_at = None;
         server.is_to_be_removed = true;
+        server.lost.clear();
         if self.rotten == Some(number) {
             self.rotten = None;
         }
@@ -208,7 +223,7 @@ impl World {
     fn flip_bit(&mut self) -> String {
         let Some((number, key)) = self.some_replica(|replica| !replica.is_offline()) else { return String::new() };
         // Two servers that lose data at once may hold all there is of it.
-        let others_are_whole = self.servers.values().all(|server| server.disks == 1);
+        let others_are_whole = !self.files_were_lost && self.servers.values().all(|server| server.disks == 1);
         if self.rotten.is_some_and(|rotten| rotten != number) || !others_are_whole {
             return "one at a time".to_owned();
         }
@@ -231,7 +246,7 @@ impl World {
         let number = numbers[self.dice.index(numbers.len())];
         let id = broker(number);
         let mut partitions = state.streams().iter().flat_map(|stream| &stream.partitions);
-        let is_needed = partitions.any(|partition| partition.isr.contains(&id) && partition.isr.len() < 2);
+        let is_needed = partitions.any(|partition| self.is_only_one_electable(partition, &id));
         let all_are_members = self.servers.values().all(|server| {
             let known = state.nodes().of_broker(&broker(server.number));
             known.is_some_and(|(_, node)| node.directory == server.directory() && !node.leaving)
@@ -254,6 +269,46 @@ impl World {
         }
         self.renew_if_expelled(number);
         format!("server {number}")
+    }
+
+    /// Whether nobody else is known to have everything of this partition.
+    fn is_only_one_electable(&self, partition: &Partition, id: &BrokerId) -> bool {
+        let mut electable = partition.isr.iter().chain(partition.eligible.iter());
+        electable.clone().any(|other| other == id) && !electable.any(|other| other != id)
+    }
+
+    fn lose_files(&mut self) -> String {
+        let Some(state) = self.furthest_state() else { return String::new() };
+        let numbers = self.numbers(|server| server.disks == 1 && !server.is_to_be_removed && !server.expelled);
+        if numbers.is_empty() || self.rotten.is_some() {
+            return "nobody can afford it".to_owned();
+        }
+        let number = numbers[self.dice.index(numbers.len())];
+        let id = broker(number);
+        let mut keys = Vec::new();
+        for stream in state.streams().iter() {
+            for (partition, agreed) in stream.numbered_partitions() {
+                let key = PartitionKey { stream: stream.id, partition };
+                let others_have_it = self.servers.values().all(|server| !server.lost.contains(&key));
+                if agreed.replicas.contains(&id) && others_have_it && !self.is_only_one_electable(agreed, &id) {
+                    keys.push(key);
+                }
+            }
+        }
+        if keys.is_empty() {
+            return format!("not those of server {number} now");
+        }
+        let key = keys[self.dice.index(keys.len())];
+        self.end(number);
+        let Some(server) = self.servers.get_mut(&number) else { return String::new() };
+        let (volume, path) = (&server.power.volume, directory(key));
+        let had_files = CommitLog::is_in(&*volume.directory(&path)).is_ok_and(|is_there| is_there);
+        if !had_files || volume.remove_directory(&path).is_err() {
+            return format!("server {number} has none of {key}");
+        }
+        server.lost.insert(key);
+        self.files_were_lost = true;
+        format!("server {number} those of {key}")
     }
 
     /// The operator has former selves removed, until that is done.

@@ -41,7 +41,7 @@ pub(super) enum Action {
     FillDisk,
     /// There is space again.
     FreeDisk,
-    /// A bit of a batch flips that later batches know to have been durable.
+    /// A bit of a durable batch flips.
     FlipBitInLog,
     /// A bit of a file flips that can be derived from the log.
     FlipBitInDerivedFile,

@@ -16,10 +16,7 @@ struct Place {
     batch: Batch,
 }
 
-/// Flips a bit of a durable batch; the offsets it holds. `None` when there is no batch to choose.
-///
-/// Only batches count that a later durable batch says were durable before it. Of the others nobody could tell damage from
-/// a write that a crash tore, so cutting them off is right.
+/// Flips a bit of a durable batch, the newest one too; the offsets it holds. `None` when there is no batch to choose.
 pub(super) fn flip_in_log(
     volume: &FaultyVolume,
     storage: &dyn Storage,
@@ -37,9 +34,7 @@ pub(super) fn flip_in_log(
         });
         walked.ok()?;
     }
-    let durable = |place: &&Place| place.batch.header().end_offset() <= durable_end;
-    let witnessed = places.iter().filter(durable).filter_map(|place| place.batch.header().stable_end).max()?;
-    places.retain(|place| place.batch.header().end_offset() <= witnessed);
+    places.retain(|place| place.batch.header().end_offset() <= durable_end);
     if places.is_empty() {
         return None;
     }

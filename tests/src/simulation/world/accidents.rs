@@ -85,7 +85,7 @@ impl World {
         "without limit".to_owned()
     }
 
-    /// A bit of a batch flips that later batches know to have been durable.
+    /// A bit of a durable batch flips.
     pub(super) fn flip_bit_in_log(&mut self) -> String {
         let storage = self.volume.directory(DIRECTORY);
         let flipped = rot::flip_in_log(&self.volume, &*storage, DIRECTORY, self.model.durable_end, &mut self.dice);

@@ -50,7 +50,7 @@ impl Content {
     /// A sync that fails writes some of it, and forgets that the rest was ever to be written: the process goes on seeing bytes
     /// which no later sync will bring to the medium.
     pub(super) fn fail_sync(&mut self, random: &mut Random) {
-        self.settle(random);
+        self.settle(false, random);
     }
 
     /// The process sees what the medium has and what is waiting to be written, and nothing else any more.
@@ -63,7 +63,7 @@ impl Content {
 
     /// After a power cut the process, too, sees what the medium has.
     pub(super) fn crash(&mut self, random: &mut Random) {
-        self.settle(random);
+        self.settle(true, random);
         self.current.clone_from(&self.stable);
     }
 
@@ -76,34 +76,37 @@ impl Content {
     }
 
     /// Decides the fate of every unsynced change. Now and then all have the same, which chance alone would make too rare.
-    fn settle(&mut self, random: &mut Random) {
+    fn settle(&mut self, is_crash: bool, random: &mut Random) {
         let changes = std::mem::take(&mut self.unsynced);
         match random.up_to(3) {
             0 => {}
             1 => changes.into_iter().for_each(|change| apply(&mut self.stable, change)),
-            _ => self.tear(&changes, random),
+            _ => self.tear(&changes, is_crash, random),
         }
     }
 
-    fn tear(&mut self, changes: &[Change], random: &mut Random) {
+    fn tear(&mut self, changes: &[Change], is_crash: bool, random: &mut Random) {
+        let mut rest = changes.len();
         for run in changes.chunk_by(|before, after| before.is_write() && after.is_write()) {
+            rest -= run.len();
             match run {
                 [Change::Truncate { bytes }] if random.coin() => self.stable.resize(*bytes, 0),
                 [Change::Truncate { .. }] => {}
-                writes => self.tear_writes(writes, random),
+                writes => self.tear_writes(writes, is_crash && rest == 0, random),
             }
         }
     }
 
-    /// Every sector is as it was at some moment between these writes, or before or after them, and so is the file's length,
-    /// which may be that of a moment amid a write, too. What never arrived reads as zeros.
-    fn tear_writes(&mut self, writes: &[Change], random: &mut Random) {
+    /// Every sector is as it was at some moment between these writes, or before or after them, and so is the file's length;
+    /// which may be that of a moment amid a write, too, if nothing that came later can make the file longer again. What never
+    /// arrived reads as zeros.
+    fn tear_writes(&mut self, writes: &[Change], are_last: bool, random: &mut Random) {
         let ends: Vec<usize> = writes.iter().map(Change::end).collect();
         let length_before = self.stable.len();
         let length_at = |moment: usize| ends.iter().take(moment).fold(length_before, |length, end| length.max(*end));
         let moment = random.up_to(writes.len());
         let mut length = length_at(moment);
-        if random.coin() {
+        if are_last && random.coin() {
             length -= random.up_to(length - length_at(moment.saturating_sub(1)));
         }
         let all_arrived = random.coin();

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use liftbridge_commitlog::{CommitLog, FaultyVolume, Volume};
-use liftbridge_metadata_raft::{Command, Partition, ProposalOutcome, ProposeError, Rejection, RemoveBroker};
-use liftbridge_types::BrokerId;
+use liftbridge_metadata_raft::{Command, Partition, ProposalOutcome, ProposeError, Rejection, RemoveBroker, Stream};
+use liftbridge_types::{BrokerId, PartitionId};
 
 use super::{SERVERS_MAX, Step, World};
 use crate::simulation::cluster::accident::Accident;
@@ -245,8 +245,10 @@ impl World {
         let numbers = self.numbers(|_| true);
         let number = numbers[self.dice.index(numbers.len())];
         let id = broker(number);
-        let mut partitions = state.streams().iter().flat_map(|stream| &stream.partitions);
-        let is_needed = partitions.any(|partition| self.is_only_one_electable(partition, &id));
+        let is_needed = state.streams().iter().any(|stream| {
+            let mut partitions = stream.numbered_partitions();
+            partitions.any(|(number, agreed)| self.is_needed(number_in(stream, number), agreed, &id))
+        });
         let all_are_members = self.servers.values().all(|server| {
             let known = state.nodes().of_broker(&broker(server.number));
             known.is_some_and(|(_, node)| node.directory == server.directory() && !node.leaving)
@@ -271,10 +273,12 @@ impl World {
         format!("server {number}")
     }
 
-    /// Whether nobody else is known to have everything of this partition.
-    fn is_only_one_electable(&self, partition: &Partition, id: &BrokerId) -> bool {
-        let mut electable = partition.isr.iter().chain(partition.eligible.iter());
-        electable.clone().any(|other| other == id) && !electable.any(|other| other != id)
+    /// Whether a replica has to keep what it has of this partition: nobody else is known to have everything, or somebody else
+    /// has lost it and the cluster does not know that yet. Two that lose the same at once may be all that had it.
+    fn is_needed(&self, key: PartitionKey, agreed: &Partition, id: &BrokerId) -> bool {
+        let mut electable = agreed.isr.iter().chain(agreed.eligible.iter());
+        let is_only_one = electable.clone().any(|other| other == id) && !electable.any(|other| other != id);
+        is_only_one || agreed.replicas.contains(id) && self.servers.values().any(|server| server.lost.contains(&key))
     }
 
     fn lose_files(&mut self) -> String {
@@ -288,9 +292,8 @@ impl World {
         let mut keys = Vec::new();
         for stream in state.streams().iter() {
             for (partition, agreed) in stream.numbered_partitions() {
-                let key = PartitionKey { stream: stream.id, partition };
-                let others_have_it = self.servers.values().all(|server| !server.lost.contains(&key));
-                if agreed.replicas.contains(&id) && others_have_it && !self.is_only_one_electable(agreed, &id) {
+                let key = number_in(stream, partition);
+                if agreed.replicas.contains(&id) && !self.is_needed(key, agreed, &id) {
                     keys.push(key);
                 }
             }
@@ -398,4 +401,8 @@ impl World {
         }
         Ok(format!("until {:?}", self.now))
     }
+}
+
+fn number_in(stream: &Stream, partition: PartitionId) -> PartitionKey {
+    PartitionKey { stream: stream.id, partition }
 }

@@ -7,8 +7,7 @@ const SEEDS: u64 = 300;
 const STEPS: u64 = 400;
 /// Seeds that once broke a rule, with the steps it took. What they found is fixed; they stay for as long as the same rolls of
 /// the dice mean the same accidents. What was found is told for good by tests of the log alone.
-const ONCE_BROKEN: &[(u64, u64)] =
-    &[(313, 285), (1913, 48), (3860, 279), (4716, 187), (6273, 384), (7514, 94), (102_901, 65), (1_795_407_856, 133)];
+const ONCE_BROKEN: &[(u64, u64)] = &[(602_950, 86)];
 
 /// The same for whole clusters, which take longer.
 const CLUSTER_SEEDS: u64 = 12;

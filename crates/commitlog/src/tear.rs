@@ -17,7 +17,7 @@ use std::ops::Range;
 use liftbridge_types::{LeaderEpoch, Offset};
 
 use crate::batch::remains::{has_lost_sector, is_zeroed, mended_leader_part, offset_count, was_written_whole};
-use crate::batch::{BATCH_BYTES_MAX, HEADER_BYTES, LeaderPart};
+use crate::batch::{BATCH_BYTES_MAX, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart};
 use crate::batch_scanner::OFFSETS_IN_SEGMENT_MAX;
 use crate::error::LogError;
 use crate::storage::StorageFile;
@@ -67,7 +67,10 @@ impl Stretch<'_> {
         while position < bytes.end {
             let header = self.read(position..position.saturating_add(HEADER_BYTES as u64))?;
             let Some(part) = mended_leader_part(&header) else {
-                let is_whole = header.len() == HEADER_BYTES && !self.has_lost_sector(position)?;
+                // After a failed sync, what is appended next may come into a sector of which the beginning was forgotten.
+                let leader_part = header.get(..LEADER_PART_BYTES).filter(|part| !has_lost_sector(part, position));
+                let is_whole =
+                    header.len() == HEADER_BYTES && leader_part.is_some() && !self.has_lost_sector(position)?;
                 if is_whole {
                     rotten_end = rotten_end.plus(offset_count(&self.read(position..bytes.end)?));
                 }

@@ -5,7 +5,7 @@
 //! - a crash keeps any subset of the truncations and directory changes that no sync covered; a rename happens whole or not
 //!   at all; what was synced is all there;
 //! - of what was written since, each aligned sector of 512 bytes is as it was at some moment, whatever became of the others, and so
-//!   is the file's length; where nothing arrived there are zeros. No sector is torn, and nothing comes to stand in a file that
+//!   is the file's length, which may be one amid the last write; where nothing arrived there are zeros. No sector is torn, and nothing comes to stand in a file that
 //!   was not written there: media correct or refuse what they read, and file systems give out only blocks that read as zeros;
 //! - a failed sync leaves the same and makes later syncs pass over the rest;
 //! - a failed append leaves the beginning of its bytes, up to anywhere;

@@ -151,6 +151,26 @@ fn a3_a_write_is_cut_wherever_the_file_ends_amid_it() {
     }
 }
 
+/// A failed sync forgets a batch, and what is appended behind it comes into the same sector.
+#[test]
+fn a3_a_batch_that_was_forgotten_is_cut_with_what_came_into_its_sector() {
+    for before in 0..SECTOR_BYTES {
+        let (bytes, begins) = file_of(&[before, 40, 60, 60], 1);
+        let mut torn = bytes.clone();
+        torn[begins[2]..begins[3]].fill(0);
+        check_cut(&torn, 2, &format!("all of {begins:?}"));
+        let sector = begins[2].next_multiple_of(SECTOR_BYTES);
+        if (begins[2] + 1..begins[3]).contains(&sector) {
+            let mut torn = bytes.clone();
+            torn[sector..begins[3]].fill(0);
+            let end = if torn == bytes { 4 } else { 2 };
+            check_cut(&torn, end, &format!("the second sector of {begins:?}"));
+            let partial = &torn[..begins[3] + 30];
+            check_cut(partial, end.min(3), &format!("the second sector of {begins:?}, and the end is torn"));
+        }
+    }
+}
+
 /// The newest durable batch rots, and the one behind it was being written when the power failed.
 #[test]
 fn a6_rot_right_before_a_tear_is_kept_and_the_tear_is_cut() {

@@ -151,8 +151,8 @@ pub struct MoveLeader {
     pub epoch: PartitionEpoch,
     /// The leader from now on.
     pub to: BrokerId,
-    /// Whether the leader so far leaves the in-sync replicas, and is not eligible either: it cannot store what comes next. Else
-    /// it would be given the leadership back before it has said so to the new one.
+    /// Whether the leader so far leaves the in-sync replicas: it cannot store what comes next. Else it would be given the
+    /// leadership back before it has said so to the new one.
     pub leaves: bool,
 }
 

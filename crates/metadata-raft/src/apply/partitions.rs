@@ -51,11 +51,9 @@ impl ClusterState {
         if !has_all || !self.brokers.is_serving(&to) {
             return Err(Rejection::NotEligible { id: to });
         }
-        let seats = Seats::of(partition).with_in_sync(|id| partition.isr.contains(id) || *id == to);
-        let seats = match &partition.leader {
-            Some(former) if leaves => seats.lose(former),
-            Some(_) | None => seats,
-        };
+        let leaver = partition.leader.as_ref().filter(|_| leaves);
+        let stays = |id: &BrokerId| partition.isr.contains(id) && Some(id) != leaver;
+        let seats = Seats::of(partition).with_in_sync(|id| stays(id) || *id == to);
         self.seat_one(index, &name, Seats { leader: Some(to), ..seats })
     }
 

@@ -63,8 +63,8 @@ pub(super) struct World {
     lives: u64,
     /// The server whose disk flips bits; never two, since two copies damaged may be all there are.
     rotten: Option<u64>,
-    /// Whether a server lost files of a partition. What the others have of it may be all there is.
-    files_were_lost: bool,
+    /// Which server has ever lost the files of a partition; never two of the same.
+    lost_files: BTreeMap<PartitionKey, u64>,
     /// Partitions whose only whole copy an operator gave up.
     excused: BTreeSet<PartitionKey>,
     /// What is asked for removals under way, by server.
@@ -94,7 +94,7 @@ impl World {
             voters_max,
             lives: 0,
             rotten: None,
-            files_were_lost: false,
+            lost_files: BTreeMap::new(),
             excused: BTreeSet::new(),
             removals: BTreeMap::new(),
             removal_forced: BTreeSet::new(),

@@ -136,7 +136,7 @@ fn a_leadership_moves_to_an_eligible_replica_which_is_in_sync_from_then_on() {
     cluster.check("s", "2: 1 2 3 / 1 2");
     cluster.state = before;
     cluster.done(to_2(true));
-    cluster.check("s", "2: 1 2 3 / 2");
+    cluster.check("s", "2: 1 2 3 / 2 + 1");
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::io;
 use std::time::Duration;
 
 use liftbridge_commitlog::{CommitLog, FaultyVolume, Volume};
-use liftbridge_metadata_raft::{Command, Partition, ProposalOutcome, ProposeError, Rejection, RemoveBroker, Stream};
-use liftbridge_types::{BrokerId, PartitionId};
+use liftbridge_metadata_raft::{Command, Partition, ProposalOutcome, ProposeError, Rejection, RemoveBroker};
+use liftbridge_types::BrokerId;
 
 use super::{SERVERS_MAX, Step, World};
 use crate::simulation::cluster::accident::Accident;
@@ -223,7 +223,7 @@ impl World {
     fn flip_bit(&mut self) -> String {
         let Some((number, key)) = self.some_replica(|replica| !replica.is_offline()) else { return String::new() };
         // Two servers that lose data at once may hold all there is of it.
-        let others_are_whole = !self.files_were_lost && self.servers.values().all(|server| server.disks == 1);
+        let others_are_whole = self.lost_files.is_empty() && self.servers.values().all(|server| server.disks == 1);
         if self.rotten.is_some_and(|rotten| rotten != number) || !others_are_whole {
             return "one at a time".to_owned();
         }
@@ -245,10 +245,8 @@ impl World {
         let numbers = self.numbers(|_| true);
         let number = numbers[self.dice.index(numbers.len())];
         let id = broker(number);
-        let is_needed = state.streams().iter().any(|stream| {
-            let mut partitions = stream.numbered_partitions();
-            partitions.any(|(number, agreed)| self.is_needed(number_in(stream, number), agreed, &id))
-        });
+        let mut partitions = state.streams().iter().flat_map(|stream| &stream.partitions);
+        let is_needed = !self.lost_files.is_empty() || partitions.any(|agreed| self.has_the_only_copy(agreed, &id));
         let all_are_members = self.servers.values().all(|server| {
             let known = state.nodes().of_broker(&broker(server.number));
             known.is_some_and(|(_, node)| node.directory == server.directory() && !node.leaving)
@@ -273,18 +271,17 @@ impl World {
         format!("server {number}")
     }
 
-    /// Whether a replica has to keep what it has of this partition: nobody else is known to have everything, or somebody else
-    /// has lost it and the cluster does not know that yet. Two that lose the same at once may be all that had it.
-    fn is_needed(&self, key: PartitionKey, agreed: &Partition, id: &BrokerId) -> bool {
+    /// Whether nobody else is known to have everything of this partition.
+    fn has_the_only_copy(&self, agreed: &Partition, id: &BrokerId) -> bool {
         let mut electable = agreed.isr.iter().chain(agreed.eligible.iter());
-        let is_only_one = electable.clone().any(|other| other == id) && !electable.any(|other| other != id);
-        is_only_one || agreed.replicas.contains(id) && self.servers.values().any(|server| server.lost.contains(&key))
+        electable.clone().any(|other| other == id) && !electable.any(|other| other != id)
     }
 
     fn lose_files(&mut self) -> String {
         let Some(state) = self.furthest_state() else { return String::new() };
-        let numbers = self.numbers(|server| server.disks == 1 && !server.is_to_be_removed && !server.expelled);
-        if numbers.is_empty() || self.rotten.is_some() {
+        let numbers = self.numbers(|_| true);
+        // Two servers that lose data at once may hold all there is of it.
+        if self.rotten.is_some() || self.servers.values().any(|server| server.disks > 1 || server.expelled) {
             return "nobody can afford it".to_owned();
         }
         let number = numbers[self.dice.index(numbers.len())];
@@ -292,8 +289,9 @@ impl World {
         let mut keys = Vec::new();
         for stream in state.streams().iter() {
             for (partition, agreed) in stream.numbered_partitions() {
-                let key = number_in(stream, partition);
-                if agreed.replicas.contains(&id) && !self.is_needed(key, agreed, &id) {
+                let key = PartitionKey { stream: stream.id, partition };
+                let is_of_others = self.lost_files.get(&key).is_some_and(|of| *of != number);
+                if agreed.replicas.contains(&id) && !is_of_others && !self.has_the_only_copy(agreed, &id) {
                     keys.push(key);
                 }
             }
@@ -310,7 +308,7 @@ impl World {
             return format!("server {number} has none of {key}");
         }
         server.lost.insert(key);
-        self.files_were_lost = true;
+        self.lost_files.insert(key, number);
         format!("server {number} those of {key}")
     }
 
@@ -401,8 +399,4 @@ impl World {
         }
         Ok(format!("until {:?}", self.now))
     }
-}
-
-fn number_in(stream: &Stream, partition: PartitionId) -> PartitionKey {
-    PartitionKey { stream: stream.id, partition }
 }

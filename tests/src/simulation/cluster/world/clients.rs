@@ -106,7 +106,11 @@ impl World {
             return Ok("it is gone".to_owned());
         };
         let Some(partition) = stream.partition(key.partition) else { return Ok(String::new()) };
-        let to = partition.isr[self.dice.index(partition.isr.len())].clone();
+        let electable: Vec<_> = partition.isr.iter().chain(partition.eligible.iter()).collect();
+        if electable.is_empty() {
+            return Ok(format!("nobody has all of {key}"));
+        }
+        let to = electable[self.dice.index(electable.len())].clone();
         let (name, epoch) = (stream.name.clone(), partition.epoch);
         let partition = PartitionName { stream: name, stream_id: key.stream, partition: key.partition };
         let told = format!("{key} from server {number} to {to}: ");

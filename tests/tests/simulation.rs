@@ -10,26 +10,8 @@ const STEPS: u64 = 400;
 const ONCE_BROKEN: &[(u64, u64)] = &[(602_950, 86)];
 
 /// The same for whole clusters, which take longer.
-const CLUSTER_SEEDS: u64 = 12;
+const CLUSTER_SEEDS: u64 = 20;
 const CLUSTER_STEPS: u64 = 300;
-const CLUSTERS_ONCE_BROKEN: &[(u64, u64)] = &[
-    (5, 300),
-    (15, 400),
-    (16, 400),
-    (17, 400),
-    (1014, 500),
-    (1028, 500),
-    (1172, 81),
-    (10438, 600),
-    (10471, 600),
-    (11352, 600),
-    (11457, 600),
-    (300250, 600),
-    (300464, 600),
-    (300652, 600),
-    (400018, 600),
-    (800021, 600),
-];
 
 #[track_caller]
 fn check(seed: u64, steps: u64) -> usize {
@@ -71,13 +53,6 @@ fn check_cluster(seed: u64, steps: u64) -> usize {
 fn no_seed_of_a_cluster_breaks_a_rule() {
     let acked: usize = (0..CLUSTER_SEEDS).map(|seed| check_cluster(seed, CLUSTER_STEPS)).sum();
     assert!(acked > 500, "the publishers get something done: {acked}");
-}
-
-#[test]
-fn what_was_mended_in_clusters_stays_mended() {
-    for (seed, steps) in CLUSTERS_ONCE_BROKEN {
-        check_cluster(*seed, *steps);
-    }
 }
 
 #[test]

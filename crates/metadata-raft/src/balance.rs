@@ -74,7 +74,7 @@ mod tests {
         let (partition, epoch) = (cluster.in_sync("s", 0, &[]).partition, cluster.partition("s", 0).epoch);
         let to = liftbridge_types::BrokerId::new("2").unwrap();
         cluster.done(Command::MoveLeader(MoveLeader { partition, epoch, to, leaves: true }));
-        cluster.check("s", "2: 1 2 / 2");
+        cluster.check("s", "2: 1 2 / 2 + 1");
         assert_eq!(moves(&cluster), []);
         cluster.done(Command::ChangeInSync(cluster.in_sync("s", 0, &["1", "2"])));
         assert_eq!(moves(&cluster).len(), 1);

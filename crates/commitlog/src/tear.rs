@@ -10,14 +10,14 @@
 //! ends; no share of A is zeros, so A is rot and stays. B's first share is zeros, so B is a tear.
 //!
 //! What cannot be told: a message with a whole sector of zeros in it that rots outside of its header, and rot that leaves zeros
-//! itself, look like a torn write. They are taken for one, as everything was before: the same bytes may be a write that nobody was promised.
+//! itself, or several wrong bits in a header that hide its magic, look like a torn write. They are taken for one, as everything was before: the same bytes may be a write that nobody was promised.
 
 use std::ops::Range;
 
 use liftbridge_types::{LeaderEpoch, Offset};
 
 use crate::batch::remains::{has_lost_sector, is_zeroed, mended_leader_part, offset_count, was_written_whole};
-use crate::batch::{BATCH_BYTES_MAX, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart};
+use crate::batch::{BATCH_BYTES_MAX, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart, MAGIC};
 use crate::batch_scanner::OFFSETS_IN_SEGMENT_MAX;
 use crate::error::LogError;
 use crate::storage::StorageFile;
@@ -69,8 +69,11 @@ impl Stretch<'_> {
             let Some(part) = mended_leader_part(&header) else {
                 // After a failed sync, what is appended next may come into a sector of which the beginning was forgotten.
                 let leader_part = header.get(..LEADER_PART_BYTES).filter(|part| !has_lost_sector(part, position));
-                let is_whole =
-                    header.len() == HEADER_BYTES && leader_part.is_some() && !self.has_lost_sector(position)?;
+                // What does not even begin as a batch does was never one of this log's.
+                let is_whole = header.len() == HEADER_BYTES
+                    && header.starts_with(&MAGIC)
+                    && leader_part.is_some()
+                    && !self.has_lost_sector(position)?;
                 if is_whole {
                     rotten_end = rotten_end.plus(offset_count(&self.read(position..bytes.end)?));
                 }

@@ -206,7 +206,7 @@ fn a6_what_is_good_behind_what_was_written_whole_is_kept() {
 #[test]
 fn a6_damage_at_the_end_of_the_log_outlives_what_is_torn_behind_it() {
     let (mut bytes, begins) = file_of(&[100, 40, 500], 2);
-    bytes[begins[2]..begins[2] + 40].fill(0xa5);
+    bytes[begins[2] + 4..begins[2] + 40].fill(0xa5);
     let (storage, mut log, report) = open_bytes(&bytes);
     assert_eq!(report.damaged, [Offset::new(4)..Offset::new(6)]);
     append_value(&mut log, &[b'x'; 3000]);
@@ -215,6 +215,15 @@ fn a6_damage_at_the_end_of_the_log_outlives_what_is_torn_behind_it() {
     change(&storage, &newest, |bytes| bytes[512..1024].fill(0));
     let (log, _) = CommitLog::open(storage, no_limit()).unwrap();
     assert_eq!(offsets(&log), ((0..4).collect(), vec![4, 5]));
+}
+
+/// What does not begin as a batch does was never one: bytes that a file system put there are no message that got lost.
+#[test]
+fn a3_garbage_behind_the_last_batch_is_cut() {
+    let (mut bytes, _) = file_of(&[100, 40, 500], 1);
+    bytes.extend([0xa5; 1000]);
+    let (_, log, report) = open_bytes(&bytes);
+    assert_eq!((offsets(&log), report.bytes_cut), (((0..3).collect(), vec![]), 1000));
 }
 
 /// A batch that a later version wrote, with a feature that is not known here, is not cut off as if it were torn.

@@ -62,9 +62,9 @@ fn repair(data: &[u8]) -> Option<Bytes> {
     bytes.get(..HEADER_BYTES)?;
     bytes[..4].copy_from_slice(b"LBB\x01");
     bytes[32..36].copy_from_slice(&length.to_le_bytes());
-    bytes[44..46].copy_from_slice(&0_u16.to_le_bytes());
-    let batch_crc = crc32_iscsi(&bytes[44..]);
-    bytes[40..44].copy_from_slice(&batch_crc.to_le_bytes());
+    bytes[48..50].copy_from_slice(&0_u16.to_le_bytes());
+    let batch_crc = crc32_iscsi(&bytes[48..]);
+    bytes[44..48].copy_from_slice(&batch_crc.to_le_bytes());
     let header_crc = crc32_iscsi(&[&bytes[..4], &bytes[8..LEADER_PART_BYTES]].concat());
     bytes[4..8].copy_from_slice(&header_crc.to_le_bytes());
     Some(bytes.into())

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use thiserror::Error;
 
 pub use builder::BatchBuilder;
+pub(crate) use builder::Standing;
 pub(crate) use header::MAGIC;
 pub use header::{
     BATCH_BYTES_MAX, BatchHeader, FORMAT_VERSION, HEADER_BYTES, LEADER_PART_BYTES, LeaderPart, ProducerStamp,

@@ -50,7 +50,8 @@ pub struct CommitLog {
     /// The file that is appended to; `None` before the first append and while parked.
     active: Option<Active>,
     newest_time: Option<Timestamp>,
-    high_watermark_found: Offset,
+    /// The end of what is known to be committed, at most the log end.
+    high_watermark: Offset,
     /// What the checkpoint on disk says: its recovery offset and high watermark.
     checkpointed: Option<(Offset, Offset)>,
     bytes_since_checkpoint: u64,
@@ -95,7 +96,7 @@ impl CommitLog {
             epochs_dirty: !recovered.report.clean,
             active: None,
             newest_time: recovered.newest_time,
-            high_watermark_found: recovered.high_watermark,
+            high_watermark: recovered.high_watermark,
             checkpointed: None,
             bytes_since_checkpoint: 0,
             truncation_count: 0,
@@ -155,9 +156,15 @@ impl CommitLog {
         self.newest_time
     }
 
-    /// The high watermark of the checkpoint that was found at opening, never above the log end.
-    pub fn checkpointed_high_watermark(&self) -> Offset {
-        self.high_watermark_found
+    /// The high watermark as far as this log was told, in this life or an earlier one; never above the log end. What a crash
+    /// takes of it is at most what was not told before the newest batch was appended.
+    pub fn high_watermark(&self) -> Offset {
+        self.high_watermark
+    }
+
+    /// Everything before `end` is committed: batches appended from now on say so, and so does the log when it is opened again.
+    pub fn note_high_watermark(&mut self, end: Offset) {
+        self.high_watermark = self.high_watermark.max(end.min(self.log_end()));
     }
 
     /// Whether it holds files open or batches in memory, so that parking it would free something.

@@ -57,6 +57,11 @@ impl Damage {
     pub fn trim(&mut self, start: Offset) {
         self.remove(&(Offset::ZERO..start));
     }
+
+    /// Forgets about everything from `end` on, which was cut.
+    pub fn truncate(&mut self, end: Offset) {
+        self.remove(&(end..Offset::MAX));
+    }
 }
 
 impl FromIterator<Range<Offset>> for Damage {
@@ -103,6 +108,8 @@ mod tests {
         assert_eq!(known, damage(&[(5, 8), (10, 12), (22, 25)]));
         known.trim(Offset::new(11));
         assert_eq!(known, damage(&[(11, 12), (22, 25)]));
+        known.truncate(Offset::new(24));
+        assert_eq!(known, damage(&[(11, 12), (22, 24)]));
         known.trim(Offset::new(99));
         assert!(known.is_empty());
     }

@@ -78,8 +78,13 @@ struct LogFile {
 
 /// Recovers the log in `storage`.
 pub(crate) fn recover(storage: &dyn Storage, options: &LogOptions) -> Result<Recovered, OpenError> {
-    let mut recovery =
-        Recovery { storage, options, report: RecoveryReport::default(), epochs: LeaderEpochs::default() };
+    let mut recovery = Recovery {
+        storage,
+        options,
+        report: RecoveryReport::default(),
+        epochs: LeaderEpochs::default(),
+        high_watermark: Offset::ZERO,
+    };
     let files = recovery.take_inventory()?;
     let checkpoint = recovery.load_checkpoint(files.is_empty())?;
     let files = recovery.drop_released(files, checkpoint.as_ref())?;
@@ -102,6 +107,8 @@ struct Recovery<'a> {
     options: &'a LogOptions,
     report: RecoveryReport,
     epochs: LeaderEpochs,
+    /// The largest high watermark that a walked batch speaks of.
+    high_watermark: Offset,
 }
 
 impl Recovery<'_> {
@@ -190,7 +197,7 @@ impl Recovery<'_> {
                     index_interval_bytes: self.options.index_interval_bytes,
                 };
                 let walked = self.walk(&plan)?;
-                self.note_epochs(&walked);
+                self.note_walked(&walked);
                 let segment = Segment::walked(file.base, walked.extent, walked.index);
                 if summary.is_none() {
                     self.report.rebuilt.push(file_names::index(file.base)); // S2
@@ -241,7 +248,7 @@ impl Recovery<'_> {
             index_interval_bytes: self.options.index_interval_bytes,
         };
         let mut walked = self.walk(&plan)?;
-        self.note_epochs(&walked);
+        self.note_walked(&walked);
         self.settle_tail(&name, file.bytes, walked.cut)?;
         self.report.damaged.append(&mut walked.extent.damaged.clone());
         let mut index =
@@ -285,7 +292,8 @@ impl Recovery<'_> {
         }
     }
 
-    fn note_epochs(&mut self, walked: &Walked) {
+    fn note_walked(&mut self, walked: &Walked) {
+        self.high_watermark = self.high_watermark.max(walked.high_watermark.unwrap_or_default());
         for (epoch, start) in &walked.epochs {
             self.epochs.note(*epoch, *start);
         }
@@ -339,7 +347,7 @@ impl Recovery<'_> {
             log_start,
             log_end,
             newest_time: newest_time.max(checkpoint.and_then(|c| c.newest_time)),
-            high_watermark: checkpoint.map_or(Offset::ZERO, |c| c.high_watermark).min(log_end),
+            high_watermark: checkpoint.map_or(Offset::ZERO, |c| c.high_watermark).max(self.high_watermark).min(log_end),
             segments,
             epochs: self.epochs,
             report: self.report,

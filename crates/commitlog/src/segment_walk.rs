@@ -68,6 +68,8 @@ pub(crate) struct Walked {
     pub(crate) index: SegmentIndex,
     /// Epochs met and the offsets they were met at, ascending.
     pub(crate) epochs: Vec<(LeaderEpoch, Offset)>,
+    /// The largest high watermark that a batch speaks of, of those that stay.
+    pub(crate) high_watermark: Option<Offset>,
     /// Where a torn tail begins that has to be cut.
     pub(crate) cut: Option<u64>,
     /// A batch of a newer format was met.
@@ -78,6 +80,7 @@ pub(crate) struct Walked {
 struct Doubt {
     file_position: u64,
     before: Extent,
+    high_watermark: Option<Offset>,
 }
 
 /// Walks a file according to `plan`.
@@ -96,6 +99,7 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
         },
         index: SegmentIndex::default(),
         epochs: Vec::new(),
+        high_watermark: None,
         cut: None,
         newer_version: None,
     };
@@ -132,7 +136,11 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                     let rotten_to = tear.map_or(bytes.end, |tear| tear.file_position);
                     walked.add_damage(resume.map_or(rotten_end, |(_, base)| base.min(rotten_end)), rotten_to);
                     if let Some(Tear { file_position, zeroed }) = tear {
-                        doubts.push(Doubt { file_position, before: walked.extent.clone() });
+                        doubts.push(Doubt {
+                            file_position,
+                            before: walked.extent.clone(),
+                            high_watermark: walked.high_watermark,
+                        });
                         if zeroed {
                             break;
                         }
@@ -144,6 +152,7 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
     }
     if let Some(doubt) = doubts.into_iter().next() {
         walked.extent = doubt.before;
+        walked.high_watermark = doubt.high_watermark;
         walked.index.truncate(doubt.file_position);
         walked.epochs.retain(|(_, start)| *start < walked.extent.end);
         walked.cut = Some(doubt.file_position);
@@ -165,6 +174,7 @@ impl Walked {
         if self.epochs.last().is_none_or(|(newest, _)| header.leader_epoch > *newest) {
             self.epochs.push((header.leader_epoch, header.base_offset));
         }
+        self.high_watermark = self.high_watermark.max(header.high_watermark);
         self.extent.log_bytes = file_position + u64::from(header.bytes);
         self.extent.end = header.end_offset();
         self.extent.record_count += u64::from(header.record_count);

@@ -125,6 +125,7 @@ pub struct Follower {
     agreed: bool,
     /// Where the log ended when the leader was last told so; the answer is awaited.
     told: Option<LogTail>,
+    /// The damage at the lowest offsets of what was reported and not repaired.
     damaged: Option<Range<Offset>>,
     /// Whether there is no room for more.
     full: bool,
@@ -198,7 +199,8 @@ impl Follower {
             FollowerEvent::DurableEnd { end } => self.on_durable(end, effects),
             FollowerEvent::Trimmed { start } => self.history.trim(start),
             FollowerEvent::Damaged { offsets } => {
-                self.damaged = Some(offsets.clone());
+                let is_lowest = self.damaged.as_ref().is_none_or(|known| offsets.start <= known.start);
+                self.damaged = if is_lowest { Some(offsets.clone()) } else { self.damaged.take() };
                 self.send(Body::Damaged { incarnation: self.me.incarnation, offsets }, effects);
             }
             FollowerEvent::Repaired { epochs } => {
@@ -260,6 +262,7 @@ impl Follower {
         effects.push(FollowerEffect::Truncate { end: cut });
         self.history.truncate(cut);
         self.durable_end = self.durable_end.min(cut);
+        self.damaged = self.damaged.take().filter(|damaged| damaged.start < cut);
         self.agreed = false;
         self.tell_position(effects);
     }

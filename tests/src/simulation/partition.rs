@@ -66,7 +66,7 @@ impl Partition {
         epoch: LeaderEpoch,
     ) -> Result<(Self, RecoveryReport), OpenError> {
         let (log, report) = CommitLog::open(storage, options)?;
-        let leader = leader(&log, log.checkpointed_high_watermark(), epoch);
+        let leader = leader(&log, log.high_watermark(), epoch);
         let trusts_writes = options.sync != liftbridge_commitlog::SyncPolicy::Commit;
         let builder = BatchBuilder::new();
         Ok((Self { log, leader, builder, waiting: BTreeMap::new(), published: 0, trusts_writes }, report))
@@ -95,6 +95,7 @@ impl Partition {
         if values.is_empty() {
             return Batched::Nothing;
         }
+        self.log.note_high_watermark(self.leader.high_watermark());
         match self.log.append(&mut self.builder, self.leader.leader_epoch(), now) {
             Ok(appended) => {
                 let event = Event::Appended { offsets: appended.offsets.clone(), time: appended.time };

@@ -76,6 +76,7 @@ impl Partition {
         follower.step(FollowerEvent::DurableEnd { end }, &mut effects);
         self.carry_out_following(follower, open, &mut effects, None)?;
         if follower.high_watermark() > watermark_before {
+            open.log.note_high_watermark(follower.high_watermark());
             self.board.wake();
         }
         Ok(())
@@ -102,6 +103,7 @@ impl Partition {
                     open.log.truncate(end).map_err(failed)?;
                     open.parked = false;
                     self.board.show_log_end(end);
+                    open.damaged.truncate(end);
                 }
                 FollowerEffect::Reset { start } => {
                     tracing::info!(stream = %self.route.stream, partition = %self.route.partition, %start,

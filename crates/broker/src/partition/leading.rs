@@ -125,9 +125,6 @@ impl Partition {
 
     /// What is damaged here can only be got from another replica, and only by a follower: another one is to lead.
     pub(super) fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
-        if damaged.start >= leader.high_watermark() {
-            return;
-        }
         open.damaged.add(damaged);
         self.want_another_leader(leader, false);
     }

@@ -331,7 +331,7 @@ impl Partition {
         if log.durable_end() < log.log_end() {
             self.tolerate_shortage(log.sync().map(drop))?;
         }
-        let role = self.begin_role(core, &log, log.checkpointed_high_watermark(), false);
+        let role = self.begin_role(core, &log, log.high_watermark(), false);
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {

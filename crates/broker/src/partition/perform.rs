@@ -159,6 +159,7 @@ impl<'a> Cycle<'a> {
         let now = partition.host.clock.now();
         let message_count = u64::from(self.buffers.builder.record_count());
         let epoch = self.leader.leader_epoch();
+        self.open.log.note_high_watermark(self.leader.high_watermark());
         match self.open.log.append(&mut self.buffers.builder, epoch, now) {
             Ok(appended) => {
                 self.open.on_appended(&partition.route);

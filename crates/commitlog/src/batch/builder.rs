@@ -6,6 +6,15 @@ use liftbridge_types::{Header, LeaderEpoch, Offset, Timestamp};
 use crate::batch::header::{BATCH_BYTES_MAX, BatchHeader, HEADER_BYTES};
 use crate::record::{RecordTooLarge, encode_record};
 
+/// How far a log was when a batch was appended to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Everything before this was on stable storage, where that is known.
+    pub(crate) stable_end: Option<Offset>,
+    /// Everything before this was committed, where that is known.
+    pub(crate) high_watermark: Option<Offset>,
+}
+
 /// Encodes records into one batch; reusable, with no allocation per record once warm.
 ///
 /// Record `n` gets the batch's base offset plus `n` and the batch's time plus `n` nanoseconds, so that times in a log
@@ -69,14 +78,15 @@ impl BatchBuilder {
         base_offset: Offset,
         leader_epoch: LeaderEpoch,
         append_time: Timestamp,
-        stable_end: Option<Offset>,
+        standing: Standing,
     ) -> (BatchHeader, &[u8]) {
         debug_assert!(!self.is_empty(), "a batch has at least one record");
         let header = BatchHeader {
             base_offset,
             leader_epoch,
             append_time,
-            stable_end: stable_end.map(|end| end.min(base_offset)),
+            stable_end: standing.stable_end.map(|end| end.min(base_offset)),
+            high_watermark: standing.high_watermark.map(|end| end.min(base_offset)),
             bytes: u32::try_from(self.batch.len()).expect("`push` keeps the batch within BATCH_BYTES_MAX"),
             last_offset_delta: self.record_count.saturating_sub(1),
             record_count: self.record_count,

@@ -1,31 +1,32 @@
-//! The 68 bytes before a batch's records. Owns their layout and which values are possible; never looks at a record.
+//! The 72 bytes before a batch's records. Owns their layout and which values are possible; never looks at a record.
 //!
 //! ```text
 //!         0               4               8                              16
 //!       0 | "LBB" version | header crc    | base offset                   |
 //!      16 | leader epoch                  | append time                   |
-//!      32 | length        | unstable span | batch crc     | flags | p.ep. |   p.ep. = producer epoch
-//!      48 | last offset d.| record count  | producer id                   |
-//!      64 | base sequence | records ...
+//!      32 | length        | unstable span | pending span  | batch crc     |
+//!      48 | flags | p.ep. | last offset d.| producer id                   |   p.ep. = producer epoch
+//!      64 | record count  | base sequence | records ...
 //! ```
 //! | at | field | bytes | meaning |
 //! |---|---|---|---|
 //! | 0 | magic | 4 | `LBB`, then the format version |
-//! | 4 | header crc | 4 | CRC-32C of bytes 0..4 and 8..40, so that a rotten version byte is damage and not a newer format |
+//! | 4 | header crc | 4 | CRC-32C of bytes 0..4 and 8..44, so that a rotten version byte is damage and not a newer format |
 //! | 8 | base offset | 8 | offset of the first record appended |
 //! | 16 | leader epoch | 8 | which leadership appended it |
 //! | 24 | append time | 8 | i64, nanoseconds since the epoch, of the first record; greater than every earlier record's |
 //! | 32 | length | 4 | bytes of the whole batch, this header included |
 //! | 36 | unstable span | 4 | base offset - the log's stable end at the append; `u32::MAX` = unknown or larger |
-//! | 40 | batch crc | 4 | CRC-32C of bytes 44..length |
-//! | 44 | flags | 2 | bits 0-2 codec (0 = none), 3 encrypted, 4 transactional, 5 control, 6-15 zero |
-//! | 46 | producer epoch | 2 | |
-//! | 48 | last offset delta | 4 | offset of the last record appended - base offset |
-//! | 52 | record count | 4 | fewer than the offsets spanned once compacted |
+//! | 40 | pending span | 4 | base offset - the high watermark at the append; `u32::MAX` = unknown or larger |
+//! | 44 | batch crc | 4 | CRC-32C of bytes 48..length |
+//! | 48 | flags | 2 | bits 0-2 codec (0 = none), 3 encrypted, 4 transactional, 5 control, 6-15 zero |
+//! | 50 | producer epoch | 2 | |
+//! | 52 | last offset delta | 4 | offset of the last record appended - base offset |
 //! | 56 | producer id | 8 | `u64::MAX` = none; then producer epoch and base sequence mean nothing |
-//! | 64 | base sequence | 4 | |
+//! | 64 | record count | 4 | fewer than the offsets spanned once compacted |
+//! | 68 | base sequence | 4 | |
 //!
-//! Little-endian. Bytes 0..40 are set by the leader.
+//! Little-endian. Bytes 0..44 are set by the leader.
 
 use std::ops::{Range, RangeInclusive};
 
@@ -36,24 +37,28 @@ use crate::checksum::crc32c;
 use crate::codec::{CodecError, Cursor};
 
 /// Bytes before the first record.
-pub const HEADER_BYTES: usize = 68;
+pub const HEADER_BYTES: usize = 72;
 /// Bytes at the front of the header that the leader sets.
-pub const LEADER_PART_BYTES: usize = 40;
+pub const LEADER_PART_BYTES: usize = 44;
 /// The longest batch, header included. A length beyond it is damage, whatever its checksum says.
 pub const BATCH_BYTES_MAX: u32 = 128 * 1024 * 1024;
 /// The version of the batch format. Persisted, never reuse.
 pub const FORMAT_VERSION: u8 = 1;
 
 /// The length of a batch without records.
-const HEADER_BYTES_U32: u32 = 68;
+const HEADER_BYTES_U32: u32 = 72;
 /// Where in the header the length is.
 const LENGTH_AT: Range<usize> = 32..36;
+/// Where in the header the last offset delta is.
+pub(super) const LAST_OFFSET_DELTA_AT: Range<usize> = 52..56;
+/// Where in the header the record count is.
+pub(super) const RECORD_COUNT_AT: Range<usize> = 64..68;
 /// The lengths a batch can have.
 const LENGTHS: RangeInclusive<u32> = HEADER_BYTES_U32..=BATCH_BYTES_MAX;
 /// What every batch begins with. Persisted, never reuse.
 pub(crate) const MAGIC: [u8; 4] = [b'L', b'B', b'B', FORMAT_VERSION];
 
-/// The unstable span of a batch of which the stable end is unknown, or too far off to say.
+/// The unstable or pending span of a batch of which the other end is unknown, or too far off to say.
 const SPAN_UNKNOWN: u32 = u32::MAX;
 /// The producer id of a batch without one.
 const PRODUCER_NONE: u64 = u64::MAX;
@@ -76,6 +81,8 @@ pub struct LeaderPart {
     pub append_time: Timestamp,
     /// `Some(end)`: when this batch was appended, everything before `end` was on stable storage.
     pub stable_end: Option<Offset>,
+    /// `Some(end)`: when this batch was appended, everything before `end` was committed.
+    pub high_watermark: Option<Offset>,
     /// Size of the whole batch in bytes, the header included.
     pub bytes: u32,
 }
@@ -102,28 +109,35 @@ impl LeaderPart {
         if !LENGTHS.contains(&bytes) {
             return Err(BatchError::Field { field: "length", value: u64::from(bytes) });
         }
-        let stable_end = match read(cursor.u32())? {
-            SPAN_UNKNOWN => None,
-            span => {
-                let impossible = BatchError::Field { field: "unstable span", value: u64::from(span) };
-                Some(Offset::new(base_offset.get().checked_sub(u64::from(span)).ok_or(impossible)?))
-            }
-        };
-        Ok(Self { base_offset, leader_epoch, append_time, stable_end, bytes })
+        let stable_end = before("unstable span", base_offset, read(cursor.u32())?)?;
+        let high_watermark = before("pending span", base_offset, read(cursor.u32())?)?;
+        Ok(Self { base_offset, leader_epoch, append_time, stable_end, high_watermark, bytes })
     }
 
     fn encode(&self) -> [u8; LEADER_PART_BYTES] {
-        let span = self.stable_end.and_then(|end| u32::try_from(self.base_offset.since(end)).ok());
+        let span = |end: Option<Offset>| {
+            end.and_then(|end| u32::try_from(self.base_offset.since(end)).ok()).unwrap_or(SPAN_UNKNOWN).to_le_bytes()
+        };
         let mut part = [0; LEADER_PART_BYTES];
         part[8..16].copy_from_slice(&self.base_offset.get().to_le_bytes());
         part[16..24].copy_from_slice(&self.leader_epoch.get().to_le_bytes());
         part[24..32].copy_from_slice(&self.append_time.as_nanos().to_le_bytes());
         part[LENGTH_AT].copy_from_slice(&self.bytes.to_le_bytes());
-        part[36..40].copy_from_slice(&span.unwrap_or(SPAN_UNKNOWN).to_le_bytes());
+        part[36..40].copy_from_slice(&span(self.stable_end));
+        part[40..44].copy_from_slice(&span(self.high_watermark));
         part[..4].copy_from_slice(&MAGIC);
         let crc = leader_crc(&part);
         part[4..8].copy_from_slice(&crc.to_le_bytes());
         part
+    }
+}
+
+/// The offset that lies this span before `base`; `None` where the span does not say.
+fn before(field: &'static str, base: Offset, span: u32) -> Result<Option<Offset>, BatchError> {
+    let impossible = BatchError::Field { field, value: u64::from(span) };
+    match span {
+        SPAN_UNKNOWN => Ok(None),
+        span => base.get().checked_sub(u64::from(span)).map(|end| Some(Offset::new(end))).ok_or(impossible),
     }
 }
 
@@ -157,6 +171,8 @@ pub struct BatchHeader {
     pub append_time: Timestamp,
     /// `Some(end)`: when this batch was appended, everything before `end` was on stable storage.
     pub stable_end: Option<Offset>,
+    /// `Some(end)`: when this batch was appended, everything before `end` was committed.
+    pub high_watermark: Option<Offset>,
     /// Size of the whole batch in bytes, this header included.
     pub bytes: u32,
     /// Offset of its last record minus the base offset.
@@ -207,19 +223,20 @@ impl BatchHeader {
         check_flags(read(cursor.u16())?)?;
         let producer_epoch = read(cursor.u16())?;
         let last_offset_delta = read(cursor.u32())?;
-        let record_count = read(cursor.u32())?;
         let producer_id = read(cursor.u64())?;
+        let record_count = read(cursor.u32())?;
         let base_sequence = read(cursor.u32())?;
         let producer = match producer_id {
             PRODUCER_NONE => None,
             id => Some(ProducerStamp { id, epoch: producer_epoch, base_sequence }),
         };
-        let LeaderPart { base_offset, leader_epoch, append_time, stable_end, bytes } = leader;
+        let LeaderPart { base_offset, leader_epoch, append_time, stable_end, high_watermark, bytes } = leader;
         let header = Self {
             base_offset,
             leader_epoch,
             append_time,
             stable_end,
+            high_watermark,
             bytes,
             last_offset_delta,
             record_count,
@@ -250,19 +267,19 @@ impl BatchHeader {
         let none = ProducerStamp { id: PRODUCER_NONE, epoch: 0, base_sequence: 0 };
         let producer = self.producer.unwrap_or(none);
         batch[..LEADER_PART_BYTES].copy_from_slice(&self.leader_part().encode());
-        batch[44..46].copy_from_slice(&FLAGS_NONE.to_le_bytes());
-        batch[46..48].copy_from_slice(&producer.epoch.to_le_bytes());
-        batch[48..52].copy_from_slice(&self.last_offset_delta.to_le_bytes());
-        batch[52..56].copy_from_slice(&self.record_count.to_le_bytes());
+        batch[48..50].copy_from_slice(&FLAGS_NONE.to_le_bytes());
+        batch[50..52].copy_from_slice(&producer.epoch.to_le_bytes());
+        batch[LAST_OFFSET_DELTA_AT].copy_from_slice(&self.last_offset_delta.to_le_bytes());
         batch[56..64].copy_from_slice(&producer.id.to_le_bytes());
-        batch[64..HEADER_BYTES].copy_from_slice(&producer.base_sequence.to_le_bytes());
-        let crc = crc32c(&batch[44..]);
-        batch[40..44].copy_from_slice(&crc.to_le_bytes());
+        batch[RECORD_COUNT_AT].copy_from_slice(&self.record_count.to_le_bytes());
+        batch[68..HEADER_BYTES].copy_from_slice(&producer.base_sequence.to_le_bytes());
+        let crc = crc32c(&batch[48..]);
+        batch[44..48].copy_from_slice(&crc.to_le_bytes());
     }
 
     fn leader_part(&self) -> LeaderPart {
-        let Self { base_offset, leader_epoch, append_time, stable_end, bytes, .. } = *self;
-        LeaderPart { base_offset, leader_epoch, append_time, stable_end, bytes }
+        let Self { base_offset, leader_epoch, append_time, stable_end, high_watermark, bytes, .. } = *self;
+        LeaderPart { base_offset, leader_epoch, append_time, stable_end, high_watermark, bytes }
     }
 }
 

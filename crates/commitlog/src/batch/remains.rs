@@ -1,7 +1,9 @@
 //! What can be told of a batch that does not verify: where its bytes and its offsets end, and whether it was written whole.
 //! Owns guesses that are good enough to tell what is damaged; never belief in a record.
 
-use crate::batch::header::{HEADER_BYTES, LEADER_PART_BYTES, LeaderPart};
+use std::ops::Range;
+
+use crate::batch::header::{HEADER_BYTES, LAST_OFFSET_DELTA_AT, LEADER_PART_BYTES, LeaderPart, RECORD_COUNT_AT};
 use crate::checksum::{crc32c, crc32c_append};
 use crate::codec::Cursor;
 use crate::record::{RECORD_BYTES_MIN, RecordParts};
@@ -27,7 +29,7 @@ pub(crate) fn mended_leader_part(bytes: &[u8]) -> Option<LeaderPart> {
 /// How many offsets the batch in `batch` holds, which does not verify: at least one. Where its fields do not agree its records
 /// are counted, and where these are no records either the most is assumed that may have been said of it.
 pub(crate) fn offset_count(batch: &[u8]) -> u64 {
-    let field = |at: usize| batch.get(at..)?.first_chunk().copied().map(u32::from_le_bytes).map(u64::from);
+    let field = |at: Range<usize>| batch.get(at)?.first_chunk().copied().map(u32::from_le_bytes).map(u64::from);
     let span = field(LAST_OFFSET_DELTA_AT).map_or(1, |delta| delta + 1);
     let count = field(RECORD_COUNT_AT).unwrap_or(1);
     let room = batch.len().saturating_sub(HEADER_BYTES) / RECORD_BYTES_MIN;
@@ -117,22 +119,17 @@ fn stored_and_covered(batch: &[u8]) -> Option<(u32, &[u8])> {
     Some((u32::from_le_bytes(*stored), covered))
 }
 
-/// Where in the header the last offset delta is.
-const LAST_OFFSET_DELTA_AT: usize = 48;
-/// Where in the header the record count is.
-const RECORD_COUNT_AT: usize = 52;
-
 #[cfg(test)]
 mod tests {
     use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
     use super::*;
-    use crate::batch::BatchBuilder;
+    use crate::batch::{BatchBuilder, Standing};
 
     fn batch(records: u32, value: &[u8]) -> Vec<u8> {
         let mut builder = BatchBuilder::new();
         (0..records).for_each(|_| builder.push(None, value, &[]).unwrap());
-        builder.seal(Offset::new(7), LeaderEpoch::new(3), Timestamp::from_nanos(5), None).1.to_vec()
+        builder.seal(Offset::new(7), LeaderEpoch::new(3), Timestamp::from_nanos(5), Standing::default()).1.to_vec()
     }
 
     #[test]

@@ -33,9 +33,10 @@ fn build(inputs: &[Input], base: u64, time: i64) -> Bytes {
     for input in inputs {
         builder.push(input.key.as_deref(), &input.value, &headers_of(input)).unwrap();
     }
-    let stable = Offset::new(base.saturating_sub(3));
+    let (stable, committed) = (Offset::new(base.saturating_sub(3)), Offset::new(base.saturating_sub(5)));
+    let standing = Standing { stable_end: Some(stable), high_watermark: Some(committed) };
     let time = Timestamp::from_nanos(time);
-    let (header, bytes) = builder.seal(Offset::new(base), LeaderEpoch::new(9), time, Some(stable));
+    let (header, bytes) = builder.seal(Offset::new(base), LeaderEpoch::new(9), time, standing);
     assert_eq!(header.bytes as usize, bytes.len());
     Bytes::copy_from_slice(bytes)
 }
@@ -60,9 +61,9 @@ fn with_field(batch: &[u8], at: usize, field: &[u8]) -> Bytes {
 }
 
 fn reseal(mut bytes: Vec<u8>) -> Bytes {
-    let batch_crc = crc32c(&bytes[44..]);
-    bytes[40..44].copy_from_slice(&batch_crc.to_le_bytes());
-    let header_crc = crc32c(&[&bytes[..4], &bytes[8..40]].concat());
+    let batch_crc = crc32c(&bytes[48..]);
+    bytes[44..48].copy_from_slice(&batch_crc.to_le_bytes());
+    let header_crc = crc32c(&[&bytes[..4], &bytes[8..44]].concat());
     bytes[4..8].copy_from_slice(&header_crc.to_le_bytes());
     bytes.into()
 }
@@ -73,8 +74,8 @@ fn with_records(records: &[u8], record_count: u32, last_offset_delta: u32) -> By
     bytes.extend_from_slice(records);
     let length = u32::try_from(bytes.len()).unwrap();
     bytes[32..36].copy_from_slice(&length.to_le_bytes());
-    bytes[48..52].copy_from_slice(&last_offset_delta.to_le_bytes());
-    bytes[52..56].copy_from_slice(&record_count.to_le_bytes());
+    bytes[52..56].copy_from_slice(&last_offset_delta.to_le_bytes());
+    bytes[64..68].copy_from_slice(&record_count.to_le_bytes());
     reseal(bytes)
 }
 
@@ -92,6 +93,7 @@ fn golden_bytes_are_read() {
         leader_epoch: LeaderEpoch::new(9),
         append_time: Timestamp::from_nanos(1_388_534_400_000_000_000),
         stable_end: Some(Offset::new(base.get() - 3)),
+        high_watermark: Some(Offset::new(base.get() - 5)),
         bytes: u32::try_from(GOLDEN.len()).unwrap(),
         last_offset_delta: 2,
         record_count: 3,
@@ -151,24 +153,28 @@ fn the_leaders_part_is_judged_alone() {
     let part = BatchHeader::peek(&bytes[..LEADER_PART_BYTES]).unwrap();
     assert_eq!((part.base_offset, part.leader_epoch), (Offset::new(1_000), LeaderEpoch::new(9)));
     assert_eq!((part.stable_end, part.bytes as usize), (Some(Offset::new(997)), bytes.len()));
+    assert_eq!(part.high_watermark, Some(Offset::new(995)));
     assert!(BatchHeader::peek(&bytes[..LEADER_PART_BYTES - 1]).is_err());
 }
 
 #[test]
-fn a_stable_end_too_far_off_is_unknown() {
+fn an_end_too_far_off_is_unknown() {
     let mut builder = BatchBuilder::new();
     builder.push(None, b"v", &[]).unwrap();
-    let mut stable_end = |base: u64, stable: Option<u64>| {
-        let stable = stable.map(Offset::new);
-        let (_, bytes) = builder.seal(Offset::new(base), LeaderEpoch::new(1), Timestamp::EPOCH, stable);
-        BatchHeader::peek(bytes).unwrap().stable_end
+    let mut ends = |base: u64, stable_end: Option<u64>, high_watermark: Option<u64>| {
+        let standing =
+            Standing { stable_end: stable_end.map(Offset::new), high_watermark: high_watermark.map(Offset::new) };
+        let (_, bytes) = builder.seal(Offset::new(base), LeaderEpoch::new(1), Timestamp::EPOCH, standing);
+        let part = BatchHeader::peek(bytes).unwrap();
+        (part.stable_end.map(Offset::get), part.high_watermark.map(Offset::get))
     };
     let far = u64::from(u32::MAX);
-    assert_eq!(stable_end(far, Some(0)), None);
-    assert_eq!(stable_end(far, Some(1)), Some(Offset::new(1)));
-    assert_eq!(stable_end(5, Some(5)), Some(Offset::new(5)));
-    assert_eq!(stable_end(5, Some(8)), Some(Offset::new(5)));
-    assert_eq!(stable_end(5, None), None);
+    assert_eq!(ends(far, Some(0), Some(1)), (None, Some(1)));
+    assert_eq!(ends(far, Some(1), Some(0)), (Some(1), None));
+    assert_eq!(ends(5, Some(5), Some(4)), (Some(5), Some(4)));
+    assert_eq!(ends(5, Some(8), Some(9)), (Some(5), Some(5)));
+    assert_eq!(ends(5, None, Some(0)), (None, Some(0)));
+    assert_eq!(ends(5, Some(0), None), (Some(0), None));
 }
 
 #[track_caller]
@@ -183,11 +189,12 @@ fn impossible_header_fields_are_refused_though_the_checksums_are_right() {
     check_refused(&with_field(&batch, 3, &[2]), BatchError::Version { version: 2 });
     check_refused(&with_field(&batch, 3, &[0]), BatchError::Version { version: 0 });
     check_refused(&with_field(&batch, 0, b"M"), BatchError::Magic);
-    check_refused(&with_field(&batch, 32, &67_u32.to_le_bytes()), field("length", 67));
+    check_refused(&with_field(&batch, 32, &71_u32.to_le_bytes()), field("length", 71));
     let long = BATCH_BYTES_MAX + 1;
     check_refused(&with_field(&batch, 32, &long.to_le_bytes()), field("length", u64::from(long)));
     check_refused(&with_field(&batch, 36, &1_001_u32.to_le_bytes()), field("unstable span", 1_001));
-    check_refused(&with_field(&batch, 48, &1_u32.to_le_bytes()), field("record count", 3));
+    check_refused(&with_field(&batch, 40, &1_001_u32.to_le_bytes()), field("pending span", 1_001));
+    check_refused(&with_field(&batch, 52, &1_u32.to_le_bytes()), field("record count", 3));
     let last = u64::MAX - 2;
     check_refused(&with_field(&batch, 8, &last.to_le_bytes()), field("last offset delta", 2));
     let latest = i64::MAX - 1;
@@ -197,7 +204,7 @@ fn impossible_header_fields_are_refused_though_the_checksums_are_right() {
 #[test]
 fn what_is_not_supported_is_named() {
     let check = |flags: u16, feature| {
-        check_refused(&with_field(&small(), 44, &flags.to_le_bytes()), BatchError::Unsupported { feature });
+        check_refused(&with_field(&small(), 48, &flags.to_le_bytes()), BatchError::Unsupported { feature });
     };
     check(1, "compression");
     check(7, "compression");
@@ -212,7 +219,7 @@ fn what_is_not_supported_is_named() {
 fn a_producer_survives_the_round_trip() {
     let producer = Some(ProducerStamp { id: 7, epoch: 8, base_sequence: 9 });
     let mut bytes = small().to_vec();
-    let header = BatchHeader { producer, stable_end: None, ..*Batch::parse(&small()).unwrap().header() };
+    let header = BatchHeader { producer, stable_end: None, high_watermark: None, ..*Batch::parse(&small()).unwrap().header() };
     header.encode_into(&mut bytes);
     assert_eq!(Batch::parse(&bytes.into()).unwrap().header(), &header);
 }
@@ -247,25 +254,25 @@ fn gaps_left_by_compaction_are_read() {
 #[test]
 fn records_out_of_order_are_refused() {
     let offset = |delta| RecordFault::OffsetDelta { delta };
-    check_records(&[record(0, 0), record(0, 1)], 9, fault(1, 74, offset(0)));
-    check_records(&[record(5, 0), record(4, 1)], 9, fault(1, 74, offset(4)));
-    check_records(&[record(10, 0)], 9, fault(0, 68, offset(10)));
+    check_records(&[record(0, 0), record(0, 1)], 9, fault(1, 78, offset(0)));
+    check_records(&[record(5, 0), record(4, 1)], 9, fault(1, 78, offset(4)));
+    check_records(&[record(10, 0)], 9, fault(0, 72, offset(10)));
     let time = |delta| RecordFault::TimeDelta { delta };
-    check_records(&[record(0, -1)], 9, fault(0, 68, time(-1)));
-    check_records(&[record(0, 3), record(1, 3)], 9, fault(1, 74, time(3)));
-    check_records(&[record(0, 10)], 9, fault(0, 68, time(10)));
-    check_records(&[record(0, i64::MAX)], 9, fault(0, 68, time(i64::MAX)));
+    check_records(&[record(0, -1)], 9, fault(0, 72, time(-1)));
+    check_records(&[record(0, 3), record(1, 3)], 9, fault(1, 78, time(3)));
+    check_records(&[record(0, 10)], 9, fault(0, 72, time(10)));
+    check_records(&[record(0, i64::MAX)], 9, fault(0, 72, time(i64::MAX)));
 }
 
 #[test]
 fn malformed_records_are_refused() {
-    check_records(&[vec![]], 9, fault(0, 68, RecordFault::Truncated));
-    check_records(&[vec![6, 0, 0, 0, 0, 0, 0]], 9, fault(0, 68, RecordFault::LeftOver { bytes: 1 }));
-    check_records(&[vec![5, 0, 0, 2, 0, 0]], 9, fault(0, 68, RecordFault::Truncated));
-    check_records(&[vec![5, 0, 0, 0, 1, 0]], 9, fault(0, 68, RecordFault::Truncated));
-    check_records(&[vec![5, 0, 0, 0, 0, 1]], 9, fault(0, 68, RecordFault::Truncated));
-    check_records(&[vec![6, 0x80, 0, 0, 0, 0, 0]], 9, fault(0, 68, RecordFault::Varint));
-    check_records(&[vec![7, 0, 0, 0, 0, 0x81, 0x20, 0]], 9, fault(0, 68, RecordFault::Headers { count: 4_097 }));
+    check_records(&[vec![]], 9, fault(0, 72, RecordFault::Truncated));
+    check_records(&[vec![6, 0, 0, 0, 0, 0, 0]], 9, fault(0, 72, RecordFault::LeftOver { bytes: 1 }));
+    check_records(&[vec![5, 0, 0, 2, 0, 0]], 9, fault(0, 72, RecordFault::Truncated));
+    check_records(&[vec![5, 0, 0, 0, 1, 0]], 9, fault(0, 72, RecordFault::Truncated));
+    check_records(&[vec![5, 0, 0, 0, 0, 1]], 9, fault(0, 72, RecordFault::Truncated));
+    check_records(&[vec![6, 0x80, 0, 0, 0, 0, 0]], 9, fault(0, 72, RecordFault::Varint));
+    check_records(&[vec![7, 0, 0, 0, 0, 0x81, 0x20, 0]], 9, fault(0, 72, RecordFault::Headers { count: 4_097 }));
     let bytes = with_records(&[record(0, 0), record(1, 1)].concat(), 1, 9);
     assert_eq!(Batch::parse(&bytes), Err(BatchError::LeftOver { bytes: 6 }));
 }
@@ -316,7 +323,7 @@ fn fill(builder: &mut BatchBuilder) -> Vec<u8> {
     for value in 0..100_u64 {
         builder.push(Some(b"key"), &value.to_le_bytes(), &[]).unwrap();
     }
-    let (_, bytes) = builder.seal(Offset::ZERO, LeaderEpoch::new(1), Timestamp::EPOCH, Some(Offset::ZERO));
+    let (_, bytes) = builder.seal(Offset::ZERO, LeaderEpoch::new(1), Timestamp::EPOCH, Standing::default());
     bytes.to_vec()
 }
 

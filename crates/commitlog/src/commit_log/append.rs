@@ -9,7 +9,7 @@ use bytes::Bytes;
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
 use super::{Active, CommitLog};
-use crate::batch::{Batch, BatchBuilder, BatchHeader};
+use crate::batch::{Batch, BatchBuilder, BatchHeader, Standing};
 use crate::error::{AppendError, LogError};
 use crate::segment::Segment;
 use crate::segment_index::IndexEntry;
@@ -49,7 +49,8 @@ impl CommitLog {
         let end = base.plus(u64::from(builder.record_count()));
         self.prepare_active(time, builder.bytes() as u64, end)?;
         let stable_end = (self.options.sync == SyncPolicy::Commit).then(|| self.durable_end());
-        let (header, bytes) = builder.seal(base, epoch, time, stable_end);
+        let standing = Standing { stable_end, high_watermark: Some(self.high_watermark) };
+        let (header, bytes) = builder.seal(base, epoch, time, standing);
         let position = self.write(&mut [IoSlice::new(bytes)])?;
         let kept =
             if bytes.len() <= self.options.tail_bytes_max { Some(builder.take_sealed(&mut self.spare)) } else { None };

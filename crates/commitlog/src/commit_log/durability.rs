@@ -111,6 +111,7 @@ impl CommitLog {
     /// When the storage fails.
     pub fn checkpoint(&mut self, high_watermark: Offset) -> Result<(), AppendError> {
         self.sync()?;
+        self.note_high_watermark(high_watermark);
         if self.checkpointed == Some((self.log_end(), high_watermark)) {
             return Ok(());
         }

@@ -158,7 +158,7 @@ impl CommitLog {
                 file_position,
                 recovery_offset: segment.base(),
                 log_start: self.log_start(),
-                high_watermark: self.high_watermark_found.min(self.log_end()),
+                high_watermark: self.high_watermark.min(self.log_end()),
                 newest_time: self.newest_time,
             };
             checkpoint.write(self.storage())?;

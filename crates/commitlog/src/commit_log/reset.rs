@@ -47,6 +47,7 @@ impl CommitLog {
         self.checkpointed = None;
         self.sync_directory()?;
         self.shared.set_log_end(start);
+        self.high_watermark = start;
         self.shared.set_durable_end(start);
         self.shared.replace_segments(Vec::new());
         self.shared.set_log_start(start);

@@ -190,6 +190,28 @@ fn a_batch_says_what_was_durable_before_it() {
     assert_eq!(stable(SyncPolicy::Never), [None, None, None]);
 }
 
+#[test]
+fn a_batch_says_what_was_committed_before_it_and_the_next_life_knows() {
+    let volume = FaultyVolume::new(1);
+    let storage = volume.directory("log");
+    let mut log = open(&storage, small());
+    for (committed, value) in [(0, "a"), (1, "b"), (9, "c")] {
+        log.note_high_watermark(Offset::new(committed));
+        append_at(&mut log, 1, 0, &[value]);
+    }
+    let batches = log.view().reader(Offset::ZERO).read(Offset::MAX, 1000).unwrap();
+    let said: Vec<_> = batches.iter().map(|batch| batch.header().high_watermark.map(Offset::get)).collect();
+    assert_eq!(said, [Some(0), Some(1), Some(2)], "nothing beyond the log end is committed");
+    log.sync().unwrap();
+    log.note_high_watermark(Offset::new(3));
+    drop(log);
+    volume.crash();
+    let mut log = open(&volume.directory("log"), small());
+    assert_eq!(log.high_watermark(), Offset::new(2), "as the newest batch says");
+    log.truncate(Offset::new(1)).unwrap();
+    assert_eq!(log.high_watermark(), Offset::new(1), "what a caller cuts was none");
+}
+
 #[track_caller]
 fn check_retention(limits: RetentionLimits, now: i64, high_watermark: u64, oldest: u64) {
     let storage = memory();
@@ -597,7 +619,7 @@ fn a_parked_log_holds_nothing_and_goes_on() {
     drop(log);
     let (log, report) = CommitLog::open(storage.clone(), small()).unwrap();
     assert!(report.clean, "{report:?}");
-    assert_eq!(log.checkpointed_high_watermark(), Offset::new(55));
+    assert_eq!(log.high_watermark(), Offset::new(55));
     assert_eq!(read(&log.view(), 0, 100, 100), numbered(0..60));
 }
 

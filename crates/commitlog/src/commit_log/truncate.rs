@@ -14,7 +14,7 @@ use std::sync::Arc;
 use liftbridge_types::Offset;
 
 use super::CommitLog;
-use crate::batch::{Batch, BatchBuilder};
+use crate::batch::{Batch, BatchBuilder, Standing};
 use crate::batch_scanner::{BatchScanner, Scanned};
 use crate::checkpoint::Checkpoint;
 use crate::error::{AppendError, LogError};
@@ -61,6 +61,7 @@ impl CommitLog {
         self.lower_claims(staying.last(), cut.as_ref(), end)?;
         self.active = None;
         self.truncation_count += 1;
+        self.high_watermark = self.high_watermark.min(end);
         self.shared.tail.write().clear();
         self.shared.set_log_end(end);
         self.shared.set_durable_end(end);
@@ -139,7 +140,7 @@ impl CommitLog {
             file_position: cut.map_or(0, |cut| cut.file_position),
             recovery_offset,
             log_start: self.log_start().min(recovery_offset),
-            high_watermark: self.high_watermark_found.min(recovery_offset),
+            high_watermark: self.high_watermark.min(recovery_offset),
             newest_time: self.newest_time,
         };
         checkpoint.write(self.storage())?;
@@ -182,6 +183,7 @@ fn first_part(batch: &Batch, end: Offset) -> Result<Vec<u8>, AppendError> {
         pushed.expect("a record that came out of a batch fits into one with fewer records");
     }
     let header = batch.header();
-    let (_, bytes) = builder.seal(header.base_offset, header.leader_epoch, header.append_time, header.stable_end);
+    let standing = Standing { stable_end: header.stable_end, high_watermark: header.high_watermark };
+    let (_, bytes) = builder.seal(header.base_offset, header.leader_epoch, header.append_time, standing);
     Ok(bytes.to_vec())
 }

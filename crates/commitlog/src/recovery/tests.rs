@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use liftbridge_types::{LeaderEpoch, Offset, Timestamp};
 
-use crate::batch::BatchBuilder;
+use crate::batch::{BatchBuilder, HEADER_BYTES, LEADER_PART_BYTES};
 use crate::commit_log::CommitLog;
 use crate::error::OpenError;
 use crate::file_names;
@@ -375,7 +375,7 @@ fn a_log_of_a_newer_format_is_refused_and_left_alone() {
     let newest = newest_log(&storage);
     change(&storage, &newest, |bytes| {
         bytes[3] = 2;
-        let covered: Vec<u8> = bytes[0..4].iter().chain(&bytes[8..40]).copied().collect();
+        let covered: Vec<u8> = bytes[0..4].iter().chain(&bytes[8..LEADER_PART_BYTES]).copied().collect();
         let crc = crate::checksum::crc32c(&covered);
         bytes[4..8].copy_from_slice(&crc.to_le_bytes());
     });

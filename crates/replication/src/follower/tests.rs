@@ -225,6 +225,17 @@ fn damage_is_told_until_it_is_repaired() {
 }
 
 #[test]
+fn what_is_cut_off_is_not_damaged_any_more() {
+    let (mut follower, _) = Fixture::of(&[(10, 0)], 6, 2);
+    follower.step(FollowerEvent::Damaged { offsets: offset(4)..offset(5) });
+    follower.step(FollowerEvent::Damaged { offsets: offset(5)..offset(6) });
+    let parted = |from, end| Body::EpochEnd { asked: tail(Some(10), from), answer: tail(Some(10), end) };
+    let cut = |end| FollowerEffect::Truncate { end: offset(end) };
+    assert_eq!(follower.hear(parted(6, 5)), [cut(5), position_of(Some(10), 5, 5, false)], "some of it is left");
+    assert_eq!(follower.hear(parted(5, 4)), [cut(4), position(Some(10), 4)]);
+}
+
+#[test]
 fn epochs_that_damage_hides_are_no_reason_to_give_up() {
     let (mut follower, _) = Fixture::of(&[(10, 0)], 6, 5);
     follower.step(FollowerEvent::Damaged { offsets: offset(2)..offset(6) });

@@ -116,7 +116,7 @@ impl Replica {
         if log.durable_end() < log.log_end() {
             log.sync().map_err(|error| error.to_string())?;
         }
-        let high_watermark = log.checkpointed_high_watermark();
+        let high_watermark = log.high_watermark();
         let mut replica = Self {
             name,
             me,

@@ -424,6 +424,25 @@ async fn a_replica_that_knows_of_rot_when_it_is_elected_steps_aside_at_once() {
 }
 
 #[tokio::test]
+async fn a_leader_that_cannot_read_what_nobody_else_has_steps_aside_too() {
+    let faulty: Vec<Arc<FaultyVolume>> = (0..2).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
+    let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();
+    let mut replicas = Replicas::start(volumes, |config, _| config.tail_bytes_max = 0).await;
+    replicas.cut_off(0, true).await;
+    replicas.partition(0).publish_and_wait("not committed", AckPolicy::Leader).await.unwrap();
+    faulty[0].flip_bit("streams/orders/0/00000000000000000000.log", 60, 1).unwrap();
+    replicas.cut_off(0, false).await;
+    let epoch = replicas.agreed.epoch;
+    let wishes = replicas.wishes_of(0);
+    assert!(wishes.contains(&Wish::MoveLeader { epoch, to: broker(1), leaves: false }), "{wishes:?}");
+    replicas.elect(1, &[0, 1], &[0, 1]).await;
+    publish(&replicas, 1, &["a", "b"]).await;
+    check_same(&replicas, 2, 2).await;
+    replicas.advance(Duration::from_secs(1)).await;
+    assert_eq!(replicas.asked_in_sync(1), Some(vec![1, 0]), "what was damaged is cut off, and with it the damage");
+}
+
+#[tokio::test]
 async fn a_leader_that_cannot_read_what_it_has_steps_aside_and_is_repaired_as_a_follower() {
     let faulty: Vec<Arc<FaultyVolume>> = (0..3).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
     let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();

@@ -83,7 +83,7 @@ fn check_cut(bytes: &[u8], end: u64, case: &str) {
 fn check_flips(before: usize, newest: usize, per_batch: u64) {
     let (bytes, begins) = file_of(&[before, 40, newest], per_batch);
     let step = (newest / 200).max(1) | 1;
-    for bit in (0..68 * 8).chain((68 * 8..(bytes.len() - begins[2]) * 8).step_by(step)).map(|bit| begins[2] * 8 + bit) {
+    for bit in (0..HEADER_BYTES * 8).chain((HEADER_BYTES * 8..(bytes.len() - begins[2]) * 8).step_by(step)).map(|bit| begins[2] * 8 + bit) {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let case = format!("bit {bit} of {begins:?}, {per_batch} a batch");
@@ -176,7 +176,7 @@ fn a3_a_batch_that_was_forgotten_is_cut_with_what_came_into_its_sector() {
 fn a6_rot_right_before_a_tear_is_kept_and_the_tear_is_cut() {
     let (bytes, begins) = file_of(&[100, 40, 500, 1200], 1);
     for (lost, torn) in lose_sectors(&bytes, begins[3]..bytes.len(), SECTOR_BYTES) {
-        for bit in (begins[2] * 8..begins[3] * 8).filter(|bit| bit / 8 < begins[2] + 68 || bit % 61 == 0) {
+        for bit in (begins[2] * 8..begins[3] * 8).filter(|bit| bit / 8 < begins[2] + HEADER_BYTES || bit % 61 == 0) {
             let mut torn = torn.clone();
             torn[bit / 8] ^= 1 << (bit % 8);
             check_kept(&torn, 2..3, &format!("bit {bit} and sectors {lost:b} of {begins:?}"));
@@ -231,9 +231,9 @@ fn a3_garbage_behind_the_last_batch_is_cut() {
 fn a6_a_whole_batch_with_an_unknown_feature_is_kept() {
     let (mut bytes, begins) = file_of(&[100, 40, 500], 1);
     let newest = &mut bytes[begins[2]..];
-    newest[44] = 1;
-    let crc = crate::checksum::crc32c(&newest[44..]);
-    newest[40..44].copy_from_slice(&crc.to_le_bytes());
+    newest[48] = 1;
+    let crc = crate::checksum::crc32c(&newest[48..]);
+    newest[44..48].copy_from_slice(&crc.to_le_bytes());
     check_kept(&bytes, 2..3, "compressed");
 }
 
@@ -251,7 +251,7 @@ fn a6_a_value_of_zeros_is_told_from_a_tear_while_its_records_are_whole() {
         let mut bytes = whole.clone();
         bytes[byte] ^= 4;
         match byte - begin {
-            0..40 => check_kept(&bytes, 1..2, &format!("byte {byte}")),
+            0..LEADER_PART_BYTES => check_kept(&bytes, 1..2, &format!("byte {byte}")),
             _ => check_cut(&bytes, 1, &format!("byte {byte}")),
         }
     }

@@ -103,6 +103,7 @@ impl Replica {
                 FollowerEffect::Truncate { end } => {
                     around.outbox.say(Said::Cut { partition: self.key(), log: end..self.log.log_end() });
                     self.log.truncate(end).map_err(|error| error.to_string())?;
+                    self.damaged.truncate(end);
                 }
                 FollowerEffect::Reset { start } => {
                     self.log.reset(start).map_err(|error| error.to_string())?;

@@ -42,6 +42,7 @@ impl Replica {
 
     fn append(&mut self, around: &mut Around<'_>) -> Result<(), String> {
         let epoch = self.assignment.leader_epoch;
+        self.log.note_high_watermark(self.high_watermark());
         let outcome = self.log.append(&mut self.builder, epoch, around.wall);
         self.builder.clear();
         match outcome {
@@ -139,7 +140,7 @@ impl Replica {
 
     /// What is damaged can only be got from another replica, and only by a follower.
     pub(super) fn step_aside_if_damaged(&self, around: &mut Around<'_>) {
-        if self.damaged.first().is_some_and(|damaged| damaged.start < self.high_watermark()) {
+        if !self.damaged.is_empty() {
             self.want_another_leader(false, around);
         }
     }

@@ -136,11 +136,7 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                     let rotten_to = tear.map_or(bytes.end, |tear| tear.file_position);
                     walked.add_damage(resume.map_or(rotten_end, |(_, base)| base.min(rotten_end)), rotten_to);
                     if let Some(Tear { file_position, zeroed }) = tear {
-                        doubts.push(Doubt {
-                            file_position,
-                            before: walked.extent.clone(),
-                            high_watermark: walked.high_watermark,
-                        });
+                        doubts.push(walked.doubt(file_position));
                         if zeroed {
                             break;
                         }
@@ -161,6 +157,11 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
 }
 
 impl Walked {
+    /// That what comes next may have to be cut.
+    fn doubt(&self, file_position: u64) -> Doubt {
+        Doubt { file_position, before: self.extent.clone(), high_watermark: self.high_watermark }
+    }
+
     fn add(&mut self, plan: &WalkPlan<'_>, file_position: u64, batch: &Batch) {
         let header = batch.header();
         let due = self

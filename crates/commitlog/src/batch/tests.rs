@@ -219,7 +219,8 @@ fn what_is_not_supported_is_named() {
 fn a_producer_survives_the_round_trip() {
     let producer = Some(ProducerStamp { id: 7, epoch: 8, base_sequence: 9 });
     let mut bytes = small().to_vec();
-    let header = BatchHeader { producer, stable_end: None, high_watermark: None, ..*Batch::parse(&small()).unwrap().header() };
+    let header =
+        BatchHeader { producer, stable_end: None, high_watermark: None, ..*Batch::parse(&small()).unwrap().header() };
     header.encode_into(&mut bytes);
     assert_eq!(Batch::parse(&bytes.into()).unwrap().header(), &header);
 }

@@ -41,6 +41,9 @@ struct BatchView<'a> {
     records: u32,
     leader_epoch: u64,
     append_time: String,
+    /// What was on stable storage and what was committed then, where the batch says so.
+    stable_end: Option<u64>,
+    high_watermark: Option<u64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -118,6 +121,8 @@ impl<'a> BatchView<'a> {
             records: header.record_count,
             leader_epoch: header.leader_epoch.get(),
             append_time: values::time_text(header.append_time),
+            stable_end: header.stable_end.map(|offset| offset.get()),
+            high_watermark: header.high_watermark.map(|offset| offset.get()),
         }
     }
 
@@ -125,11 +130,12 @@ impl<'a> BatchView<'a> {
         match output.format() {
             Format::Json => output.json(&LineView::Batch(self)),
             Format::Table => {
-                let Self { file, file_position, bytes, base_offset, last_offset, records, leader_epoch, append_time } =
-                    self;
+                let Self { file, file_position, bytes, base_offset, last_offset, records, leader_epoch, .. } = self;
+                let (append_time, committed) =
+                    (self.append_time, self.high_watermark.map_or_else(|| "-".to_owned(), |offset| offset.to_string()));
                 output.line(&format!(
                     "batch {base_offset}..={last_offset}: {records} records, {bytes} bytes at {file}:{file_position}, \
-                     leader epoch {leader_epoch}, appended {append_time}"
+                     leader epoch {leader_epoch}, appended {append_time}, committed to {committed} then"
                 ))
             }
         }

@@ -83,7 +83,10 @@ fn check_cut(bytes: &[u8], end: u64, case: &str) {
 fn check_flips(before: usize, newest: usize, per_batch: u64) {
     let (bytes, begins) = file_of(&[before, 40, newest], per_batch);
     let step = (newest / 200).max(1) | 1;
-    for bit in (0..HEADER_BYTES * 8).chain((HEADER_BYTES * 8..(bytes.len() - begins[2]) * 8).step_by(step)).map(|bit| begins[2] * 8 + bit) {
+    for bit in (0..HEADER_BYTES * 8)
+        .chain((HEADER_BYTES * 8..(bytes.len() - begins[2]) * 8).step_by(step))
+        .map(|bit| begins[2] * 8 + bit)
+    {
         let mut bytes = bytes.clone();
         bytes[bit / 8] ^= 1 << (bit % 8);
         let case = format!("bit {bit} of {begins:?}, {per_batch} a batch");

@@ -13,6 +13,8 @@ pub enum Fault {
     KillController,
     /// `kill -9` of so many that no majority is left, all started again later.
     KillMajority,
+    /// `kill -9` of all servers, started again later.
+    KillAll,
     /// A partition's leader is stopped for longer than its session lasts, and goes on as if nothing had been.
     FreezeLeader,
     /// The server that decides about metadata is stopped in the same way.
@@ -33,11 +35,12 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::KillLeader,
         Self::KillFollower,
         Self::KillController,
         Self::KillMajority,
+        Self::KillAll,
         Self::FreezeLeader,
         Self::FreezeController,
         Self::RollingRestart,
@@ -55,6 +58,7 @@ impl Fault {
             Self::KillFollower => "kill-follower",
             Self::KillController => "kill-controller",
             Self::KillMajority => "kill-majority",
+            Self::KillAll => "kill-all",
             Self::FreezeLeader => "freeze-leader",
             Self::FreezeController => "freeze-controller",
             Self::RollingRestart => "rolling-restart",

@@ -85,7 +85,7 @@ async fn victims(step: &Step, nodes: &Nodes) -> Option<Vec<usize>> {
             (first..first + count / 2 + 1).map(|number| number % count).collect()
         }
         Fault::FullDisk => vec![nodes.all.len() - 1],
-        Fault::RollingRestart => (0..nodes.all.len()).collect(),
+        Fault::KillAll | Fault::RollingRestart => (0..nodes.all.len()).collect(),
     };
     // One that is down cannot be hurt more.
     victims.iter().all(|&victim| nodes.all[victim].is_up()).then_some(victims)
@@ -94,7 +94,7 @@ async fn victims(step: &Step, nodes: &Nodes) -> Option<Vec<usize>> {
 async fn begin(fault: Fault, victims: &[usize], nodes: &mut Nodes) -> Result<(), Failure> {
     for &victim in victims {
         match fault {
-            Fault::KillLeader | Fault::KillFollower | Fault::KillController | Fault::KillMajority => {
+            Fault::KillLeader | Fault::KillFollower | Fault::KillController | Fault::KillMajority | Fault::KillAll => {
                 nodes.all[victim].kill().await;
             }
             Fault::FreezeLeader | Fault::FreezeController => nodes.all[victim].freeze(),
@@ -115,6 +115,7 @@ async fn end(fault: Fault, victims: &[usize], nodes: &mut Nodes) -> Result<(), F
         | Fault::KillFollower
         | Fault::KillController
         | Fault::KillMajority
+        | Fault::KillAll
         | Fault::RollingRestart => nodes.start_again(victims).await,
         Fault::FreezeLeader | Fault::FreezeController => {
             victims.iter().for_each(|&victim| nodes.all[victim].thaw());

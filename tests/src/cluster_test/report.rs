@@ -8,7 +8,11 @@ use serde_json::json;
 use super::checker::Judgement;
 use super::hurt::Outage;
 use super::ledger::Told;
-use super::plan::Plan;
+use super::plan::{Plan, Scenario};
+
+/// The longest that publishers of a partition may hear of no success before that counts as a failure of its own. No fault lasts
+/// long, and two that overlap at worst take each other's place.
+const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// What a run showed.
 #[derive(Debug)]
@@ -28,7 +32,12 @@ pub struct Report {
 impl Report {
     /// Whether the run kept every promise, and anything was promised at all.
     pub fn is_good(&self) -> bool {
-        self.judgement.is_clean() && self.not_whole.is_empty() && self.judgement.acked > 0
+        self.judgement.is_clean() && self.not_whole.is_empty() && self.judgement.acked > 0 && !self.is_too_silent()
+    }
+
+    /// Whether a partition could not be published to for too long. The weather's publishers end when they are through.
+    fn is_too_silent(&self) -> bool {
+        self.plan.scenario != Scenario::Weather && self.partition_silence() > SILENCE_MAX
     }
 
     /// One line for programs.
@@ -100,6 +109,9 @@ impl fmt::Display for Report {
             for example in &findings.examples {
                 writeln!(f, "  {example}")?;
             }
+        }
+        if self.is_too_silent() {
+            writeln!(f, "TOO LONG WITHOUT AN ACK: more than {} s", SILENCE_MAX.as_secs())?;
         }
         for what in &self.not_whole {
             writeln!(f, "NOT WHOLE AGAIN: {what}")?;

@@ -5,6 +5,7 @@
 //! what time it is.
 
 mod append;
+pub(crate) mod claims;
 mod clean;
 mod durability;
 mod repair;
@@ -55,6 +56,8 @@ pub struct CommitLog {
     /// What the checkpoint on disk says: its recovery offset and high watermark.
     checkpointed: Option<(Offset, Offset)>,
     bytes_since_checkpoint: u64,
+    /// From where on batches may claim what is not true here, as a file beside the log says.
+    void_from: Option<Offset>,
     /// Grows with every truncation, so that a sync that was under way meanwhile is not believed.
     truncation_count: u64,
     /// Memory of a batch that left the tail, for the next builder that hands its memory over.
@@ -99,6 +102,7 @@ impl CommitLog {
             high_watermark: recovered.high_watermark,
             checkpointed: None,
             bytes_since_checkpoint: 0,
+            void_from: None,
             truncation_count: 0,
             spare: Vec::new(),
             released: Vec::new(),

@@ -6,6 +6,8 @@ use liftbridge_types::Offset;
 pub(crate) const CHECKPOINT: &str = "checkpoint";
 /// The table of leader epochs.
 pub(crate) const LEADER_EPOCHS: &str = "leader-epochs";
+/// The note that batches claim what is not true here.
+pub(crate) const VOID_CLAIMS: &str = "void-claims";
 /// Suffix of a file that retention let go of; it is unlinked later, at the latest by the next open.
 pub(crate) const RELEASED_SUFFIX: &str = ".deleted";
 

@@ -33,6 +33,7 @@ use std::sync::Arc;
 use liftbridge_types::{Offset, Timestamp};
 
 use crate::checkpoint::Checkpoint;
+use crate::commit_log::claims::void_from;
 use crate::error::{LogError, OpenError};
 use crate::file_names;
 use crate::leader_epochs::LeaderEpochs;
@@ -84,6 +85,7 @@ pub(crate) fn recover(storage: &dyn Storage, options: &LogOptions) -> Result<Rec
         report: RecoveryReport::default(),
         epochs: LeaderEpochs::default(),
         high_watermark: Offset::ZERO,
+        void_from: None,
     };
     let files = recovery.take_inventory()?;
     let checkpoint = recovery.load_checkpoint(files.is_empty())?;
@@ -109,6 +111,8 @@ struct Recovery<'a> {
     epochs: LeaderEpochs,
     /// The largest high watermark that a walked batch speaks of.
     high_watermark: Offset,
+    /// From where on batches may claim what is not true here.
+    void_from: Option<Offset>,
 }
 
 impl Recovery<'_> {
@@ -120,6 +124,7 @@ impl Recovery<'_> {
             .filter_map(|entry| file_names::parse_log(&entry.name).map(|base| LogFile { base, bytes: entry.bytes }))
             .collect();
         files.sort_by_key(|file| file.base);
+        let has_void_claims = entries.iter().any(|entry| entry.name == file_names::VOID_CLAIMS);
         let counts_for_nothing = |name: &String| {
             let leftover = name.ends_with(TEMPORARY_SUFFIX) || name.ends_with(file_names::RELEASED_SUFFIX);
             let orphan = file_names::parse_index(name)
@@ -128,6 +133,9 @@ impl Recovery<'_> {
         };
         let names: Vec<String> = entries.into_iter().map(|entry| entry.name).filter(counts_for_nothing).collect();
         remove_found(self.storage, &names)?;
+        if has_void_claims {
+            self.void_from = void_from(self.storage)?;
+        }
         Ok(files)
     }
 
@@ -194,6 +202,7 @@ impl Recovery<'_> {
                     durable_bytes: u64::MAX,
                     durable_offset: Some(next),
                     limit: Some(next),
+                    void_from: self.void_from,
                     index_interval_bytes: self.options.index_interval_bytes,
                 };
                 let walked = self.walk(&plan)?;
@@ -245,6 +254,7 @@ impl Recovery<'_> {
             durable_bytes,
             durable_offset,
             limit: None,
+            void_from: self.void_from,
             index_interval_bytes: self.options.index_interval_bytes,
         };
         let mut walked = self.walk(&plan)?;
@@ -339,6 +349,10 @@ impl Recovery<'_> {
             checkpoint.map(|c| c.log_start).filter(|claimed| *claimed < log_start && log_start <= found_end)
         {
             self.report.damaged.push(claimed..log_start); // S4
+        }
+        if self.void_from.is_some() {
+            // Everything there is is durable by now.
+            small_file::remove(self.storage, file_names::VOID_CLAIMS)?;
         }
         self.epochs.truncate(log_end);
         self.epochs.trim(log_start);

@@ -15,7 +15,7 @@
 
 use liftbridge_types::{LeaderEpoch, Offset};
 
-use crate::batch::{Batch, BatchError};
+use crate::batch::{Batch, BatchError, BatchHeader};
 use crate::batch_scanner::{BatchScanner, Scanned};
 use crate::error::LogError;
 use crate::options::LogOptions;
@@ -40,6 +40,8 @@ pub(crate) struct WalkPlan<'a> {
     /// The offset the next segment begins at, where there is one: what goes beyond it was cut off once, and a crash undid
     /// the cut.
     pub(crate) limit: Option<Offset>,
+    /// From where on batches may claim what is not true here.
+    pub(crate) void_from: Option<Offset>,
     /// Distance of index entries.
     pub(crate) index_interval_bytes: u32,
 }
@@ -54,8 +56,16 @@ impl<'a> WalkPlan<'a> {
             durable_bytes: u64::MAX,
             durable_offset: Some(end),
             limit: None,
+            void_from: None,
             index_interval_bytes: LogOptions::default().index_interval_bytes,
         }
+    }
+}
+
+impl WalkPlan<'_> {
+    /// Up to where the batch proves that the file was durable.
+    fn claim(&self, header: &BatchHeader) -> Option<Offset> {
+        header.stable_end.filter(|_| self.void_from.is_none_or(|from| header.base_offset < from))
     }
 }
 
@@ -117,7 +127,7 @@ pub(crate) fn walk(file: &dyn StorageFile, plan: &WalkPlan<'_>) -> Result<Walked
                 break;
             }
             Scanned::Batch { file_position, batch } => {
-                if let Some(stable_end) = batch.header().stable_end {
+                if let Some(stable_end) = plan.claim(batch.header()) {
                     doubts.retain(|doubt| doubt.before.end >= stable_end);
                 }
                 walked.add(plan, file_position, &batch);

@@ -15,10 +15,12 @@
 //!
 //! A batch carries a claim of the log it was first appended to: what lay before its stable end was on that medium then.
 //! Recovery takes the claim for its own log's (`A5`), so it is made true here before the batch is written: what lies before
-//! its stable end is synced first.
+//! its stable end is synced first. A follower that catches up gets many such batches at once, and would never come to an end
+//! with a sync for each while the leader goes on: from the third in a turn on it notes instead that the claims are not true here,
+//! until they are again.
 
 use bytes::Bytes;
-use liftbridge_commitlog::{AppendError, BatchHeader, Damage, Repair, SyncPolicy};
+use liftbridge_commitlog::{AppendError, BatchHeader, Damage, LeaderPart, Repair, SyncPolicy};
 use liftbridge_replication::{Body, Follower, FollowerEffect, FollowerEvent, Message};
 use liftbridge_types::{LeaderEpoch, Offset};
 
@@ -26,6 +28,9 @@ use crate::partition::Partition;
 use crate::partition::lifecycle::OpenLog;
 use crate::partition::mailbox::PeerEvent;
 use crate::partition::perform::LogFailed;
+
+/// Claims of batches that are made true one by one in a turn; more than a follower meets that keeps up.
+const CLAIMS_SYNCED_MAX: u32 = 2;
 
 /// Why a batch from the leader was not appended.
 enum NotAppended {
@@ -72,6 +77,10 @@ impl Partition {
             }
         }
         self.make_durable(open)?;
+        let is_catching_up = std::mem::take(&mut open.claims_settled) > CLAIMS_SYNCED_MAX;
+        if !is_catching_up {
+            open.log.restore_claims();
+        }
         let end = self.stable_end(&open.log);
         follower.step(FollowerEvent::DurableEnd { end }, &mut effects);
         self.carry_out_following(follower, open, &mut effects, None)?;
@@ -185,11 +194,7 @@ impl Partition {
                 header.leader_epoch
             )));
         }
-        if self.host.sync == SyncPolicy::Commit
-            && header.stable_end.is_some_and(|stable| stable > open.log.durable_end())
-        {
-            self.make_durable(open).map_err(NotAppended::Failed)?;
-        }
+        self.settle_claim(open, &header).map_err(NotAppended::Failed)?;
         match open.log.append_batches(batch) {
             Ok(_) => {
                 open.on_appended(&self.route);
@@ -207,6 +212,23 @@ impl Partition {
                 error
                 @ (AppendError::NotContiguous { .. } | AppendError::StaleEpoch { .. } | AppendError::Malformed(_)),
             ) => Err(refused(&error)),
+        }
+    }
+
+    /// Makes true what a batch claims about what is before it, or notes that it is not.
+    fn settle_claim(&self, open: &mut OpenLog, header: &LeaderPart) -> Result<(), LogFailed> {
+        let is_true = header.stable_end.is_none_or(|stable| stable <= open.log.durable_end());
+        if is_true || self.host.sync != SyncPolicy::Commit {
+            return Ok(());
+        }
+        open.claims_settled += 1;
+        if open.claims_settled <= CLAIMS_SYNCED_MAX {
+            return self.make_durable(open);
+        }
+        match open.log.void_claims() {
+            // Without room for the note there is none for batches either, or they wait for syncs.
+            Err(AppendError::Storage(error)) if error.shortage().is_some() => self.make_durable(open),
+            noted => noted.map_err(failed),
         }
     }
 

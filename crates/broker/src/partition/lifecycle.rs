@@ -99,6 +99,8 @@ pub(super) struct OpenLog {
     pub(super) damaged: Damage,
     /// What its in-memory tail takes of the node's.
     pub(super) tail: TailShare,
+    /// Batches of this turn that claim about the medium what was not true here when they came.
+    pub(super) claims_settled: u32,
     /// Whether the files are as a clean stop leaves them.
     pub(super) parked: bool,
     /// What the last append found too little of, while no more was found since.
@@ -345,6 +347,7 @@ impl Partition {
             sync_time: Duration::ZERO,
             damaged: report.damaged.into_iter().collect(),
             tail,
+            claims_settled: 0,
             parked: true,
             shortage: None,
             made_way_at: None,

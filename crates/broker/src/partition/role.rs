@@ -110,6 +110,7 @@ impl Partition {
         {
             return self.become_offline(core, error.to_string());
         }
+        replica.open.log.restore_claims();
         let State::Open(replica) = &core.state else { return };
         let role = self.begin_role(core, &replica.open.log, high_watermark, replica.open.shortage().is_some());
         if let State::Open(replica) = &mut core.state {

@@ -144,6 +144,7 @@ impl CommitLog {
             newest_time: self.newest_time,
         };
         checkpoint.write(self.storage())?;
+        self.restore_claims();
         self.checkpointed = Some((self.log_end(), high_watermark));
         self.bytes_since_checkpoint = 0;
         Ok(())

@@ -75,6 +75,8 @@ pub(super) struct Replica {
     /// What recovery or a reader found damaged.
     damaged: Damage,
     damage_told_at: Duration,
+    /// Batches of this turn that claim about the medium what was not true here when they came.
+    claims_settled: u32,
     /// Whether the last append found no room, when room is looked for, and when another one was asked for to lead.
     full: bool,
     look_at: Duration,
@@ -128,6 +130,7 @@ impl Replica {
             published: 0,
             builder: BatchBuilder::new(),
             damaged: report.damaged.into_iter().collect(),
+            claims_settled: 0,
             damage_told_at: Duration::ZERO,
             full: false,
             look_at: Duration::ZERO,
@@ -216,6 +219,7 @@ impl Replica {
         {
             return self.become_offline(error.to_string(), around);
         }
+        self.log.restore_claims();
         self.begin_part(around);
     }
 

@@ -38,6 +38,7 @@ fn run(seed: u64, steps: &[(u8, u8)]) {
             }
             12 => truncate_modelled(&mut log, &mut model, *amount),
             13 => clean_modelled(&mut log, &mut model),
+            14 if amount % 3 == 0 => copy_modelled(&mut log, &mut model, *amount),
             14 => volume.fail_operation(u64::from(*amount % 12), std::io::ErrorKind::Other),
             _ => {
                 drop(log);
@@ -61,6 +62,28 @@ fn reopen(volume: &FaultyVolume) -> CommitLog {
             assert_eq!(report.damaged, [], "nothing durable is ever lost");
             return log;
         }
+    }
+}
+
+/// Appends what another log made and synced one by one, without a sync between.
+fn copy_modelled(log: &mut CommitLog, model: &mut Model, amount: u8) {
+    let base = log.log_end();
+    let (mut source, _) = CommitLog::open(MemoryVolume::default().directory("source"), options()).unwrap();
+    source.reset(base).unwrap();
+    append_synced(&mut source, 2 + u64::from(amount) % 7);
+    let batches = source.view().reader(base).read(Offset::MAX, 1 << 20).unwrap();
+    if log.void_claims().is_err() {
+        return;
+    }
+    for batch in batches {
+        let offset = batch.header().base_offset.get();
+        let value = batch.records().next().unwrap().unwrap().value.to_vec();
+        if log.append_batches(batch.bytes()).is_err() {
+            return model.maybe.push((offset, value));
+        }
+        model.records.retain(|known, _| *known < offset);
+        model.records.insert(offset, value);
+        model.durable_end = model.durable_end.max(log.durable_end().get());
     }
 }
 

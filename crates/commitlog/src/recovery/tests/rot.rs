@@ -50,6 +50,50 @@ fn a5_rot_of_the_last_batch_is_told_from_a_torn_write_by_the_checkpoint() {
     assert_eq!(survey(&log), ((0..39).chain(40..42).collect(), vec![39]));
 }
 
+/// Batches of another log, where each was synced before the next, and which were not synced here.
+#[test]
+fn a3_a_tear_is_no_rot_because_a_copied_batch_claims_so() {
+    let (_, mut source) = one_segment(0);
+    for _ in 0..10 {
+        let mut builder = BatchBuilder::new();
+        builder.push(None, &[7; 2000], &[]).unwrap();
+        source.append(&mut builder, LeaderEpoch::new(1), Timestamp::EPOCH).unwrap();
+        source.sync().unwrap();
+    }
+    let copied = source.view().reader(Offset::ZERO).read(Offset::MAX, 1 << 20).unwrap();
+    let torn_and_opened = |voided: bool, restored: bool| {
+        let storage = MemoryVolume::default().directory("log");
+        let options = LogOptions { segment_bytes_max: 1 << 20, ..options() };
+        let (mut log, _) = CommitLog::open(storage.clone(), options).unwrap();
+        if voided {
+            log.void_claims().unwrap();
+        }
+        assert_eq!(log.claims_hold(), !voided);
+        let mut begins = Vec::new();
+        for batch in &copied {
+            begins.push(usize::try_from(log.size_bytes()).unwrap());
+            log.append_batches(batch.bytes()).unwrap();
+        }
+        if restored {
+            log.restore_claims();
+            assert!(!log.claims_hold(), "not everything is durable");
+            log.sync().unwrap();
+            log.restore_claims();
+            assert!(log.claims_hold());
+        }
+        drop(log);
+        let lost_sector = begins[4].next_multiple_of(512) + 512;
+        change(&storage, &file_names::log(Offset::ZERO), |bytes| bytes[lost_sector..lost_sector + 512].fill(0));
+        let (log, report) = CommitLog::open(storage.clone(), options).unwrap();
+        assert!(storage.open(file_names::VOID_CLAIMS).is_err(), "everything is durable");
+        (log.log_end().get(), report.damaged)
+    };
+    assert_eq!(torn_and_opened(true, false), (4, vec![]));
+    let rotten = (10, vec![Offset::new(4)..Offset::new(5)]);
+    assert_eq!(torn_and_opened(false, false), rotten);
+    assert_eq!(torn_and_opened(true, true), rotten);
+}
+
 /// The good batch between the rot and the tear is all the proof there is that what rotted was durable.
 #[test]
 fn a5_rot_two_batches_before_a_torn_tail_is_not_cut_with_it() {

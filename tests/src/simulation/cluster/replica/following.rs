@@ -11,6 +11,9 @@ use liftbridge_types::{LeaderEpoch, Offset};
 use super::{Around, DAMAGE_RETRY, Failed, Part, PeerEvent, Replica, is_disk_full};
 use crate::simulation::cluster::words::Said;
 
+/// Claims of batches that are made true one by one in a turn.
+const CLAIMS_SYNCED_MAX: u32 = 2;
+
 /// What became of a batch.
 enum Took {
     Stored((LeaderEpoch, Offset)),
@@ -36,6 +39,9 @@ impl Replica {
             }
         }
         self.make_durable()?;
+        if std::mem::take(&mut self.claims_settled) <= CLAIMS_SYNCED_MAX {
+            self.log.restore_claims();
+        }
         let end = self.log.durable_end();
         let effects = self.step_following(FollowerEvent::DurableEnd { end });
         self.carry_out_following(effects, None, around)
@@ -161,7 +167,15 @@ impl Replica {
         }
         // What the batch claims about the log before it has to be true of this one, too.
         if header.stable_end.is_some_and(|stable| stable > self.log.durable_end()) {
-            self.make_durable()?;
+            self.claims_settled += 1;
+            if self.claims_settled <= CLAIMS_SYNCED_MAX {
+                self.make_durable()?;
+            } else if let Err(error) = self.log.void_claims() {
+                if !is_disk_full(&error) {
+                    return Err(error.to_string());
+                }
+                self.make_durable()?;
+            }
         }
         match self.log.append_batches(batch) {
             Ok(_) => Ok(Took::Stored((header.leader_epoch, header.base_offset))),

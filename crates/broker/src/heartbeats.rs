@@ -1,8 +1,9 @@
 //! Signs of life to the controller, and what their answers mean here. Owns how often they are given and until when this
 //! broker may believe that it still leads what it leads; never who decides that it does not.
 //!
-//! An answered sign of life holds for a session timeout from when it was *sent*: the controller fences nobody before. The
-//! controller's own broker trusts itself for less, because whoever is elected in its place waits for it less. When the time
+//! An answered sign of life holds for this broker's session timeout, which it has registered, from when it was *sent*: the
+//! controller fences nobody before. The controller's own broker trusts itself for less, whatever the controller before it
+//! has answered, because whoever is elected in its place waits for it less. When the time
 //! is over without another answer, the partitions led here let nothing in any more until there is one.
 //!
 //! A server without peers gives no signs and needs none.
@@ -49,6 +50,9 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return running.expel(failure.to_string());
         }
         let sent = Instant::now();
+        if now.part == Part::Controller {
+            lease_end = lease_end.min(sent + CONTROLLER_LEASE);
+        }
         // An answer that comes after the lease has ended comes too late for it.
         let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };
         let answer = tokio::time::timeout_at(answer_by, ask(&running, &now)).await;

@@ -58,6 +58,6 @@ pub use raft_log::RaftLogError;
 pub use raft_node::{Ports, SendMessage};
 pub use raft_storage::OpenMetadataError;
 pub use rejection::Rejection;
-pub use sessions::{Heartbeat, HeartbeatAnswer};
+pub use sessions::{Heartbeat, HeartbeatAnswer, SESSION_TIMEOUT_MAX};
 pub use standing::{CONTROLLER_LEASE, ControllerAddress, Part, Standing};
 pub use state::{Broker, Brokers, ChangeTimes, Node, Nodes, Partition, Stream, Streams};

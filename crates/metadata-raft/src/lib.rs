@@ -14,6 +14,7 @@ mod cluster_state;
 mod codec;
 mod command;
 mod controller;
+mod digest;
 mod failover;
 mod framed_file;
 mod log_index;

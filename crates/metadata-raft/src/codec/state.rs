@@ -15,6 +15,7 @@ use super::command::{decode_replicas, decode_timeout, encode_replicas, encode_ti
 use super::{DecodeError, broker_id, check_version, directory_id, overrides, port, raft_id};
 use crate::cluster_state::{ClusterState, FEATURE_LEVEL};
 use crate::command::PARTITIONS_PER_STREAM_MAX;
+use crate::digest::Digest;
 use crate::log_index::LogIndex;
 use crate::node_id::RaftId;
 use crate::placement::Load;
@@ -72,6 +73,7 @@ pub(crate) fn encode_snapshot(
             streams: state.streams().iter().map(|stream| encode_stream(stream, &positions)).collect(),
             nodes: state.nodes().iter().map(encode_node).collect(),
             last_raft_id: state.nodes().last_id().get(),
+            digest: state.digest.map(Digest::get),
         }),
     };
     message.encode_to_vec()
@@ -100,7 +102,14 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<SnapshotContents, DecodeEr
         term: message.term,
         voters: message.voters,
         learners: message.learners,
-        state: ClusterState::restored(state.cluster_id, state.feature_level, nodes, brokers, streams),
+        state: ClusterState::restored(
+            state.cluster_id,
+            state.digest.map(Digest::new),
+            state.feature_level,
+            nodes,
+            brokers,
+            streams,
+        ),
     })
 }
 

@@ -26,6 +26,8 @@ const INTERVAL_MAX: Duration = Duration::from_millis(300);
 /// Nothing is wrong with its data, so nobody is to be told to empty that.
 const SUPERSEDED: &str = "a later start of a server with this id is the valid one: start this one again, or under another \
     `clustering.server.id` if both are to run";
+/// Why partitions led here take no publishes any more.
+const UNANSWERED: &str = "the controller does not answer";
 /// A session timeout holds at least this many signs of life.
 const PER_TIMEOUT: u32 = 5;
 
@@ -37,8 +39,12 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
     let mut cut_off_at = lease_end;
     let mut asked_at: Option<Instant> = None;
     loop {
-        if !wait_for_company(&mut standing).await {
-            return;
+        if standing.borrow().alone {
+            if !wait_for_company(&mut standing).await {
+                return;
+            }
+            // Until now there was nobody else to lead anything.
+            lease_end = Instant::now() + session_timeout;
         }
         let Some(running) = node.upgrade().filter(|node| node.gives_signs_of_life()) else { return };
         let now = standing.borrow_and_update().clone();
@@ -52,6 +58,10 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
         let sent = Instant::now();
         if now.part == Part::Controller {
             lease_end = lease_end.min(sent + CONTROLLER_LEASE);
+        }
+        // Before it is asked again, because the answer may take its time.
+        if sent >= lease_end {
+            running.lapse(UNANSWERED);
         }
         // An answer that comes after the lease has ended comes too late for it.
         let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };
@@ -78,12 +88,13 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             Ok((HeartbeatAnswer::NotController, _)) | Err(_) => {}
         }
         if Instant::now() >= lease_end {
-            running.lapse("the controller does not answer");
+            running.lapse(UNANSWERED);
         }
         drop(running);
+        let next = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval / 2 };
         // A new controller hears of this broker at once.
         tokio::select! {
-            () = tokio::time::sleep_until((sent + interval).min(lease_end.max(sent + interval / 2))) => {}
+            () = tokio::time::sleep_until(next) => {}
             changed = standing.changed() => if changed.is_err() { return },
         }
     }

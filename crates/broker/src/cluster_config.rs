@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use liftbridge_metadata_raft::SESSION_TIMEOUT_MAX;
+
 use crate::peers::{NoPeers, Peers};
 
 /// What a broker is told about being one of several.
@@ -21,7 +23,7 @@ pub struct ClusterConfig {
     pub founds: bool,
     /// The place this server shares its fate with, if that is known.
     pub rack: Option<String>,
-    /// How long a broker may give no sign of life.
+    /// How long a broker may give no sign of life, at most [`SESSION_TIMEOUT_MAX`]. Each is given its own.
     pub session_timeout: Duration,
     /// How many servers vote on the metadata; `None` = all.
     pub voters_max: Option<usize>,
@@ -29,6 +31,13 @@ pub struct ClusterConfig {
     pub replica_lag_max: Duration,
     /// Whether a partition that lost all in-sync replicas gets a leader that may lack what was committed.
     pub unclean_elections: bool,
+}
+
+impl ClusterConfig {
+    /// How long this broker trusts an answer to a sign of life: never longer than the controller waits for it.
+    pub(crate) fn session_timeout(&self) -> Duration {
+        self.session_timeout.min(SESSION_TIMEOUT_MAX)
+    }
 }
 
 impl Default for ClusterConfig {

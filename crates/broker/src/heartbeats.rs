@@ -1,8 +1,9 @@
 //! Signs of life to the controller, and what their answers mean here. Owns how often they are given and until when this
 //! broker may believe that it still leads what it leads; never who decides that it does not.
 //!
-//! An answered sign of life holds for a session timeout from when it was *sent*: the controller fences nobody before. The
-//! controller's own broker trusts itself for less, because whoever is elected in its place waits for it less. When the time
+//! An answered sign of life holds for this broker's session timeout, which it has registered, from when it was *sent*: the
+//! controller fences nobody before. The controller's own broker trusts itself for less, whatever the controller before it
+//! has answered, because whoever is elected in its place waits for it less. When the time
 //! is over without another answer, the partitions led here let nothing in any more until there is one.
 //!
 //! A server without peers gives no signs and needs none.
@@ -25,6 +26,8 @@ const INTERVAL_MAX: Duration = Duration::from_millis(300);
 /// Nothing is wrong with its data, so nobody is to be told to empty that.
 const SUPERSEDED: &str = "a later start of a server with this id is the valid one: start this one again, or under another \
     `clustering.server.id` if both are to run";
+/// Why partitions led here take no publishes any more.
+const UNANSWERED: &str = "the controller does not answer";
 /// A session timeout holds at least this many signs of life.
 const PER_TIMEOUT: u32 = 5;
 
@@ -36,8 +39,12 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
     let mut cut_off_at = lease_end;
     let mut asked_at: Option<Instant> = None;
     loop {
-        if !wait_for_company(&mut standing).await {
-            return;
+        if standing.borrow().alone {
+            if !wait_for_company(&mut standing).await {
+                return;
+            }
+            // Until now there was nobody else to lead anything.
+            lease_end = Instant::now() + session_timeout;
         }
         let Some(running) = node.upgrade().filter(|node| node.gives_signs_of_life()) else { return };
         let now = standing.borrow_and_update().clone();
@@ -49,6 +56,13 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             return running.expel(failure.to_string());
         }
         let sent = Instant::now();
+        if now.part == Part::Controller {
+            lease_end = lease_end.min(sent + CONTROLLER_LEASE);
+        }
+        // Before it is asked again, because the answer may take its time.
+        if sent >= lease_end {
+            running.lapse(UNANSWERED);
+        }
         // An answer that comes after the lease has ended comes too late for it.
         let answer_by = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval };
         let answer = tokio::time::timeout_at(answer_by, ask(&running, &now)).await;
@@ -74,12 +88,13 @@ pub(crate) async fn give_signs_of_life(node: Weak<Node>, session_timeout: Durati
             Ok((HeartbeatAnswer::NotController, _)) | Err(_) => {}
         }
         if Instant::now() >= lease_end {
-            running.lapse("the controller does not answer");
+            running.lapse(UNANSWERED);
         }
         drop(running);
+        let next = if sent < lease_end { (sent + interval).min(lease_end) } else { sent + interval / 2 };
         // A new controller hears of this broker at once.
         tokio::select! {
-            () = tokio::time::sleep_until((sent + interval).min(lease_end.max(sent + interval / 2))) => {}
+            () = tokio::time::sleep_until(next) => {}
             changed = standing.changed() => if changed.is_err() { return },
         }
     }

@@ -80,5 +80,5 @@ pub use subscription::Subscription;
 // What a `Delivery` is made of, for edges that know no log.
 pub use liftbridge_commitlog::Record;
 // What servers say to each other, for edges that know no raft and no replica.
-pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection, RemoveBroker};
+pub use liftbridge_metadata_raft::{Command, DecodeError, LogIndex, Rejection, RemoveBroker, SESSION_TIMEOUT_MAX};
 pub use liftbridge_replication::{Body as ReplicaMessageBody, LogTail, Message as ReplicaMessage};

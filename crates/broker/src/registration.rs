@@ -66,6 +66,7 @@ fn registration(
             feature_level: FEATURE_LEVEL,
             kept_log: identity.kept_log && !has_too_many,
             in_sync_min: config.stream_defaults.min_isr.and_then(NonZero::new),
+            session_timeout: Some(config.cluster.session_timeout()),
             lost: if has_too_many { BTreeSet::new() } else { lost.clone() },
         }),
     }

@@ -99,8 +99,8 @@ pub(crate) async fn start_node(config: BrokerConfig, clock: Arc<dyn Clock>) -> R
     if let Some(wishes) = node.host.take_wishes() {
         tokio::spawn(carry_out_wishes(Arc::downgrade(&node), wishes));
     }
-    tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout, question));
-    be_heard_of(&node, config.cluster.voters_max, config.cluster.session_timeout).await;
+    tokio::spawn(give_signs_of_life(Arc::downgrade(&node), config.cluster.session_timeout(), question));
+    be_heard_of(&node, config.cluster.voters_max, config.cluster.session_timeout()).await;
     tracing::info!(id = %node.id, founded = recovery.founded, "broker started");
     Ok(node)
 }
@@ -147,7 +147,7 @@ fn open_metadata(
         snapshot_threshold: config.snapshot_threshold,
         snapshot_retain: config.snapshot_retain,
         may_found: !identity.had_streams,
-        session_timeout: config.cluster.session_timeout,
+        session_timeout: config.cluster.session_timeout(),
         voters_max: config.cluster.voters_max.unwrap_or(0),
         unclean_elections: config.cluster.unclean_elections,
         seed: rand::random(),

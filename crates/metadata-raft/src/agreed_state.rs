@@ -2,11 +2,8 @@
 
 use parking_lot::{MappedRwLockReadGuard, RwLock, RwLockReadGuard};
 
-use crate::cluster_event::ClusterEvent;
 use crate::cluster_state::ClusterState;
-use crate::command::Command;
 use crate::log_index::LogIndex;
-use crate::rejection::Rejection;
 
 /// A state and the last entry it contains.
 #[derive(Debug)]
@@ -36,12 +33,7 @@ impl AgreedState {
         (agreed.index, look(&agreed.state))
     }
 
-    /// Applies the command that stands at `index`.
-    pub(crate) fn apply(&self, index: LogIndex, command: Command) -> Result<Vec<ClusterEvent>, Rejection> {
-        self.change(index, |state| state.apply(index, command))
-    }
-
-    /// Changes the state by what stands at `index`.
+    /// Changes the state by what stands at `index`, but for its digest.
     pub(crate) fn change<T>(&self, index: LogIndex, change: impl FnOnce(&mut ClusterState) -> T) -> T {
         let mut agreed = self.0.write();
         agreed.index = index;

@@ -6,6 +6,7 @@
 
 use crate::cluster_event::ClusterEvent;
 use crate::command::Command;
+use crate::digest::Digest;
 use crate::log_index::LogIndex;
 use crate::rejection::Rejection;
 use crate::state::{Brokers, Nodes, Streams};
@@ -25,6 +26,8 @@ pub const FEATURE_LEVEL: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClusterState {
     pub(crate) cluster_id: String,
+    /// Of everything that led here; `None` where software that knew no digests took a snapshot on the way.
+    pub(crate) digest: Option<Digest>,
     pub(crate) feature_level: u32,
     pub(crate) nodes: Nodes,
     pub(crate) brokers: Brokers,
@@ -35,6 +38,7 @@ impl ClusterState {
     /// The state of a cluster that was just founded.
     pub fn founded(cluster_id: String) -> Self {
         Self {
+            digest: Some(Digest::founded(&cluster_id)),
             cluster_id,
             feature_level: FEATURE_LEVEL,
             nodes: Nodes::default(),
@@ -46,6 +50,7 @@ impl ClusterState {
     /// A state put together again from its parts; the brokers' loads are counted anew.
     pub(crate) fn restored(
         cluster_id: String,
+        digest: Option<Digest>,
         feature_level: u32,
         nodes: Nodes,
         mut brokers: Brokers,
@@ -54,7 +59,7 @@ impl ClusterState {
         for partition in streams.iter().flat_map(|stream| &stream.partitions).filter(|partition| !partition.paused) {
             brokers.count_open(partition);
         }
-        Self { cluster_id, feature_level, nodes, brokers, streams }
+        Self { cluster_id, digest, feature_level, nodes, brokers, streams }
     }
 
     /// Which cluster this is.
@@ -80,6 +85,11 @@ impl ClusterState {
     /// The streams.
     pub fn streams(&self) -> &Streams {
         &self.streams
+    }
+
+    /// Takes the bytes that stand at `index` into the digest, whatever becomes of what they say.
+    pub(crate) fn digest(&mut self, index: LogIndex, bytes: &[u8]) {
+        self.digest = self.digest.map(|digest| digest.then(index, bytes));
     }
 
     /// Applies the command that stands at `index`.

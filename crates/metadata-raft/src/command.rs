@@ -5,6 +5,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
+use std::time::Duration;
 
 use liftbridge_types::{
     BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, PartitionId, SettingOverrides, StreamId, StreamName,
@@ -99,6 +100,9 @@ pub struct Member {
     pub kept_log: bool,
     /// Fewest in-sync replicas that may commit in partitions it leads, where the stream does not say; `None` = a majority.
     pub in_sync_min: Option<NonZero<u32>>,
+    /// How long it trusts an answer to a sign of life, at most [`SESSION_TIMEOUT_MAX`](crate::SESSION_TIMEOUT_MAX); `None` = as
+    /// long as the controller is configured with.
+    pub session_timeout: Option<Duration>,
     /// Partitions whose files were there once and are not there any more; at most [`LOST_PARTITIONS_MAX`].
     pub lost: BTreeSet<(StreamId, PartitionId)>,
 }

@@ -137,6 +137,7 @@ mod tests {
             rack: rack.map(str::to_owned),
             feature_level: 2,
             in_sync_min: None,
+            session_timeout: None,
             raft_id: None,
             load: Load { hosted, led },
         };

@@ -7,6 +7,7 @@
 //! from a thread's own randomness, and here each is replaced by one that follows from a seed, the server and the term.
 
 mod applying;
+mod comparing;
 mod controlling;
 mod peers;
 
@@ -25,6 +26,7 @@ use crate::agreed_state::AgreedState;
 use crate::cluster_event::Applied;
 use crate::codec::DecodeError;
 use crate::controller::{Controller, ControllerOptions};
+use crate::digest::DigestHistory;
 use crate::log_index::LogIndex;
 use crate::proposal::{ProposalReply, Unavailable};
 use crate::raft_log::PersistError;
@@ -66,6 +68,13 @@ pub(crate) enum NodeFailure {
          last is lost; {REJOIN}"
     )]
     Forgotten { confirmed: u64, last: u64 },
+    #[error(
+        "at entry {index} of the metadata log this server knows something else as agreed on than the controller `{controller}`: \
+         one of them was given an older or a foreign directory `raft`, and what only this server knows is not lost yet. Keep a \
+         copy of its data directory; then give the others back the directories `raft` they had together with it, or give up what \
+         only this one knows: run `liftbridge-admin cluster remove` for it and let it join again with an empty data directory"
+    )]
+    Diverged { index: LogIndex, controller: BrokerId },
     #[error("raft: {0}")]
     Raft(#[from] raft::Error),
 }
@@ -152,6 +161,8 @@ pub(crate) struct RaftNode {
     ticked: Duration,
     /// Who spoke under which of raft's numbers, for as long as the state does not say.
     introduced: BTreeMap<u64, BrokerId>,
+    /// What this server came to lately, to compare with the controller.
+    digests: DigestHistory,
     /// When each peer was last heard of, while this server leads.
     contacts: BTreeMap<u64, Duration>,
     /// Since when each peer is being sent a snapshot.
@@ -188,6 +199,8 @@ impl RaftNode {
             ..Config::default()
         };
         let refused = |error: raft::Error| OpenMetadataError::Raft { reason: error.to_string() };
+        let mut digests = DigestHistory::default();
+        digests.begin(applied, state.read().digest);
         let raw = RawNode::new(&config, storage, &raft_logger()).map_err(refused)?;
         let mut node = Self {
             raw,
@@ -205,6 +218,7 @@ impl RaftNode {
             now: Duration::ZERO,
             ticked: Duration::ZERO,
             introduced: BTreeMap::new(),
+            digests,
             contacts: BTreeMap::new(),
             snapshots_under_way: BTreeMap::new(),
             controls: false,

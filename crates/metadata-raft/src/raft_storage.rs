@@ -418,7 +418,7 @@ fn nothing_yet(member: &JoinedMember, replayed: &Replayed) -> Result<SnapshotCon
     if !replayed.entries.is_empty() {
         return Err(OpenMetadataError::Unreachable);
     }
-    let state = ClusterState::founded(member.cluster_id.clone());
+    let state = ClusterState { digest: None, ..ClusterState::founded(member.cluster_id.clone()) };
     Ok(SnapshotContents { index: NOTHING_YET, term: 0, voters: Vec::new(), learners: Vec::new(), state })
 }
 

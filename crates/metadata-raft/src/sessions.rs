@@ -5,7 +5,8 @@
 //! elected because that one fell silent need not wait for it once more.
 //!
 //! An answered sign of life is a promise: the broker keeps its leaderships for a session timeout from when it was sent. So
-//! nobody who is about to be fenced is answered that way.
+//! nobody who is about to be fenced is answered that way, and nobody is fenced before the longer of two timeouts is over: that of
+//! this server and that which the broker has registered. Servers may be configured differently, for a moment or by mistake.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -15,7 +16,10 @@ use liftbridge_types::{BrokerId, BrokerIncarnation};
 use crate::command::{BrokerLife, Command};
 use crate::log_index::LogIndex;
 use crate::standing::CONTROLLER_LEASE;
-use crate::state::Brokers;
+use crate::state::{Broker, Brokers};
+
+/// The longest session. Nobody waits longer for a partition without a leader, whatever a broker says of itself.
+pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 
 /// A sign of life.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +48,7 @@ pub enum HeartbeatAnswer {
 /// The sessions of all brokers.
 #[derive(Debug)]
 pub(crate) struct Sessions {
+    /// How long every broker may be silent at least.
     timeout: Duration,
     heard: BTreeMap<BrokerId, Heard>,
     /// Those who are about to be fenced.
@@ -69,8 +74,8 @@ impl Sessions {
     pub(crate) fn begin(&mut self, now: Duration, brokers: &Brokers, predecessor: Option<&BrokerId>) {
         self.heard.clear();
         self.fencing.clear();
-        let head_start = self.timeout.saturating_sub(CONTROLLER_LEASE);
         for (id, broker) in brokers.iter() {
+            let head_start = self.timeout_of(broker).saturating_sub(CONTROLLER_LEASE);
             let last = if predecessor == Some(id) { now.saturating_sub(head_start) } else { now };
             self.heard.insert(id.clone(), Heard { incarnation: broker.incarnation, last, applied: None });
         }
@@ -103,6 +108,7 @@ impl Sessions {
         self.fencing.clear();
         let mut commands = Vec::new();
         for (id, broker) in brokers.iter() {
+            let timeout = self.timeout_of(broker);
             let heard = self.heard.entry(id.clone()).or_insert(Heard {
                 incarnation: broker.incarnation,
                 last: now,
@@ -112,7 +118,7 @@ impl Sessions {
                 *heard = Heard { incarnation: broker.incarnation, last: now, applied: None };
             }
             let life = BrokerLife { id: id.clone(), incarnation: broker.incarnation };
-            let is_silent = now.saturating_sub(heard.last) >= self.timeout;
+            let is_silent = now.saturating_sub(heard.last) >= timeout;
             let knows_itself = heard.applied.is_some_and(|applied| applied.get() >= broker.incarnation.get());
             if !broker.fenced && is_silent {
                 self.fencing.insert(id.clone());
@@ -123,13 +129,18 @@ impl Sessions {
         }
         commands
     }
+
+    /// How long a broker may be silent: for as long as it believes in an answer.
+    fn timeout_of(&self, broker: &Broker) -> Duration {
+        let registered = broker.session_timeout.unwrap_or_default();
+        self.timeout.max(registered.min(SESSION_TIMEOUT_MAX))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::placement::Load;
-    use crate::state::Broker;
     use crate::test_commands::{broker, life};
 
     const TIMEOUT: Duration = Duration::from_secs(2);
@@ -145,6 +156,7 @@ mod tests {
                 rack: None,
                 feature_level: 2,
                 in_sync_min: None,
+                session_timeout: None,
                 raft_id: None,
                 load: Load::default(),
             };
@@ -161,6 +173,13 @@ mod tests {
         Heartbeat { life: life(id, incarnation), applied: LogIndex::new(applied) }
     }
 
+    /// A broker that has registered its own timeout.
+    fn patient(timeout: Duration) -> Brokers {
+        let mut brokers = brokers(&[("a", 5, false), ("b", 6, false)]);
+        brokers.get_mut(&broker("a")).unwrap().session_timeout = Some(timeout);
+        brokers
+    }
+
     fn begun(brokers: &Brokers) -> Sessions {
         let mut sessions = Sessions::new(TIMEOUT);
         sessions.begin(at(0), brokers, None);
@@ -175,6 +194,26 @@ mod tests {
         assert_eq!(sessions.due(at(1999), &brokers), []);
         assert_eq!(sessions.due(at(2000), &brokers), [Command::FenceBroker(life("b", 6))]);
         assert_eq!(sessions.due(at(2500), &brokers).len(), 2);
+    }
+
+    #[test]
+    fn a_broker_that_trusts_its_session_for_longer_is_waited_for() {
+        let brokers = patient(Duration::from_secs(20));
+        let mut sessions = begun(&brokers);
+        sessions.on_heartbeat(at(1000), &beat("a", 5, 9), &brokers);
+        assert_eq!(sessions.due(at(20_999), &brokers), [Command::FenceBroker(life("b", 6))]);
+        assert_eq!(sessions.due(at(21_000), &brokers).len(), 2);
+    }
+
+    #[test]
+    fn a_shorter_timeout_of_a_broker_and_an_absurd_one_do_not_count() {
+        for (registered, waited_for) in [(at(500), TIMEOUT), (Duration::MAX, SESSION_TIMEOUT_MAX)] {
+            let brokers = patient(registered);
+            let mut sessions = begun(&brokers);
+            let is_fenced = |due: Vec<Command>| due.contains(&Command::FenceBroker(life("a", 5)));
+            assert!(!is_fenced(sessions.due(waited_for - at(1), &brokers)), "{registered:?}");
+            assert!(is_fenced(sessions.due(waited_for, &brokers)), "{registered:?}");
+        }
     }
 
     #[test]
@@ -214,6 +253,17 @@ mod tests {
         sessions.begin(at(10_000), &brokers, Some(&broker("a")));
         assert_eq!(sessions.due(at(10_799), &brokers), []);
         assert_eq!(sessions.due(at(10_800), &brokers), [Command::FenceBroker(life("a", 5))]);
+    }
+
+    #[test]
+    fn a_predecessor_trusts_itself_for_no_longer_however_patient_it_is() {
+        let brokers = patient(Duration::from_secs(20));
+        let mut sessions = Sessions::new(TIMEOUT);
+        sessions.begin(at(30_000), &brokers, Some(&broker("a")));
+        assert_eq!(sessions.due(at(30_799), &brokers), []);
+        assert_eq!(sessions.due(at(30_800), &brokers), [Command::FenceBroker(life("a", 5))]);
+        sessions.begin(at(30_000), &brokers, Some(&broker("b")));
+        assert_eq!(sessions.due(at(49_999), &brokers), [Command::FenceBroker(life("b", 6))]);
     }
 
     #[test]

@@ -70,6 +70,7 @@ pub(crate) fn member(number: u64, kept_log: bool) -> Member {
         feature_level: 2,
         kept_log,
         in_sync_min: None,
+        session_timeout: None,
         lost: BTreeSet::new(),
     }
 }
@@ -192,14 +193,15 @@ fn any_cluster_command() -> impl Strategy<Value = Command> {
 fn any_member() -> impl Strategy<Value = Member> {
     let texts = (proptest::option::of("[a-z:]{0,5}"), proptest::option::of("[a-z]{0,3}"));
     let lost = proptest::collection::btree_set((0..5u64, 0..9u32), 0..5);
-    (1..4u64, texts, 1..=FEATURE_LEVEL, (any::<bool>(), 0..3u32), lost).prop_map(
-        |(number, (peer_address, rack), feature_level, (kept_log, in_sync_min), lost)| {
+    (1..4u64, texts, 1..=FEATURE_LEVEL, (any::<bool>(), 0..3u32, 0..3u32), lost).prop_map(
+        |(number, (peer_address, rack), feature_level, (kept_log, in_sync_min, seconds), lost)| {
             let lost = lost.into_iter();
             Member {
                 peer_address,
                 rack,
                 feature_level,
                 in_sync_min: NonZero::new(in_sync_min),
+                session_timeout: Some(Duration::from_secs(seconds.into())).filter(|timeout| !timeout.is_zero()),
                 lost: lost.map(|(id, number)| (StreamId::new(id), PartitionId::new(number).unwrap())).collect(),
                 ..member(number, kept_log)
             }

@@ -19,6 +19,7 @@ mod outbox;
 mod pairs;
 mod peers;
 mod secret;
+mod seldom;
 mod serve;
 mod service;
 mod session;

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use liftbridge_broker::SESSION_TIMEOUT_MAX;
 use liftbridge_server_api::{ClusterSecret, PeerTlsFiles, ShortSecret};
 use liftbridge_types::{BrokerId, InvalidName};
 use thiserror::Error;
@@ -16,8 +17,6 @@ use super::settings::Settings;
 const LISTEN_DEFAULT: &str = "127.0.0.1:9294";
 /// Shorter sessions would end at every pause of a busy machine.
 const SESSION_TIMEOUT_MIN: Duration = Duration::from_millis(500);
-/// Nobody waits longer for a partition without a leader.
-const SESSION_TIMEOUT_MAX: Duration = Duration::from_mins(5);
 
 /// What a server is told about being one of several.
 #[derive(Clone, Debug, PartialEq, Eq)]

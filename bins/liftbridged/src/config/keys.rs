@@ -299,7 +299,7 @@ pub(crate) static KEYS: &[Key] = &[
         "clustering.session.timeout",
         Kind::Duration,
         "2s",
-        "How long a server may be silent before others lead what it leads, from 500ms to 5m; the same on every server of the cluster.",
+        "How long a server may be silent before others lead what it leads, from 500ms to 5m. A server is waited for as long as it is told here, or the controller if that is longer.",
     ),
     unset(
         "clustering.min.insync.replicas",

@@ -6,7 +6,7 @@ use liftbridge_types::{BrokerId, BrokerIncarnation};
 
 use crate::cluster_event::ClusterEvent;
 use crate::cluster_state::{ClusterState, FEATURE_LEVEL};
-use crate::command::{BrokerLife, Member, RegisterBroker, RemoveBroker};
+use crate::command::{BrokerLife, RegisterBroker, RemoveBroker};
 use crate::failover::{Seats, all_but, led_uncleanly, unclean_leader, with_serving_leader, without, without_log_of};
 use crate::log_index::LogIndex;
 use crate::placement::{Load, replacement};
@@ -35,18 +35,25 @@ impl ClusterState {
         let known = self.brokers.get(&id);
         let load = known.map_or_else(Load::default, |broker| broker.load);
         let kept_log = member.as_ref().is_none_or(|member| member.kept_log);
-        let (broker, lost) = match member {
-            Some(Member { raft_id, rack, feature_level, in_sync_min, lost, .. }) => {
-                let raft_id = Some(raft_id);
-                (Broker { host, port, incarnation, fenced, rack, feature_level, in_sync_min, raft_id, load }, lost)
-            }
-            None => {
-                let (rack, feature_level, in_sync_min, raft_id) = (None, FIRST_FEATURE_LEVEL, None, None);
-                let broker =
-                    Broker { host, port, incarnation, fenced, rack, feature_level, in_sync_min, raft_id, load };
-                (broker, BTreeSet::new())
-            }
+        let mut broker = Broker {
+            host,
+            port,
+            incarnation,
+            fenced,
+            rack: None,
+            feature_level: FIRST_FEATURE_LEVEL,
+            in_sync_min: None,
+            session_timeout: None,
+            raft_id: None,
+            load,
         };
+        let mut lost = BTreeSet::new();
+        if let Some(member) = member {
+            broker.raft_id = Some(member.raft_id);
+            (broker.rack, broker.feature_level) = (member.rack, member.feature_level);
+            (broker.in_sync_min, broker.session_timeout) = (member.in_sync_min, member.session_timeout);
+            lost = member.lost;
+        }
         self.brokers.insert(id.clone(), broker);
         let mut events: Vec<ClusterEvent> = moved.into_iter().collect();
         events.push(ClusterEvent::BrokerRegistered { id: id.clone(), incarnation });

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::num::NonZero;
+use std::time::Duration;
 
 use liftbridge_proto::v1::{self, metadata_command::Command as Wire};
 use liftbridge_types::{
@@ -126,9 +127,11 @@ pub(crate) fn decode_command(data: &[u8]) -> Result<Command, DecodeError> {
 }
 
 fn encode_member(member: Member) -> v1::BrokerMember {
-    let Member { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost } = member;
+    let Member { raft_id, directory, peer_address, rack, feature_level, .. } = member;
+    let Member { kept_log, in_sync_min, session_timeout, lost, .. } = member;
     let (raft_id, directory) = (raft_id.get(), directory.as_str().to_owned());
     let in_sync_min = in_sync_min.map_or(0, NonZero::get);
+    let session_timeout_ms = encode_timeout(session_timeout);
     let mut lost_of: Vec<v1::LostPartitions> = Vec::new();
     for (stream, partition) in lost {
         match lost_of.last_mut().filter(|last| last.stream_id == stream.get()) {
@@ -136,20 +139,50 @@ fn encode_member(member: Member) -> v1::BrokerMember {
             None => lost_of.push(v1::LostPartitions { stream_id: stream.get(), partitions: vec![partition.get()] }),
         }
     }
-    v1::BrokerMember { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost: lost_of }
+    v1::BrokerMember {
+        raft_id,
+        directory,
+        peer_address,
+        rack,
+        feature_level,
+        kept_log,
+        in_sync_min,
+        lost: lost_of,
+        session_timeout_ms,
+    }
 }
 
 fn decode_member(wire: v1::BrokerMember) -> Result<Member, DecodeError> {
     let (raft_id, directory) = (raft_id(wire.raft_id)?, directory_id(&wire.directory)?);
     let v1::BrokerMember { peer_address, rack, feature_level, kept_log, in_sync_min, lost, .. } = wire;
-    let in_sync_min = NonZero::new(in_sync_min);
+    let (in_sync_min, session_timeout) = (NonZero::new(in_sync_min), decode_timeout(wire.session_timeout_ms));
     let mut lost_here = BTreeSet::new();
     for v1::LostPartitions { stream_id, partitions } in lost {
         for number in partitions {
             lost_here.insert((StreamId::new(stream_id), partition_id(number)?));
         }
     }
-    Ok(Member { raft_id, directory, peer_address, rack, feature_level, kept_log, in_sync_min, lost: lost_here })
+    Ok(Member {
+        raft_id,
+        directory,
+        peer_address,
+        rack,
+        feature_level,
+        kept_log,
+        in_sync_min,
+        session_timeout,
+        lost: lost_here,
+    })
+}
+
+/// Whole milliseconds, rather one more: nobody is to be fenced while it still trusts its session. 0 = `None`.
+pub(super) fn encode_timeout(timeout: Option<Duration>) -> u32 {
+    let Some(timeout) = timeout else { return 0 };
+    u32::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX)
+}
+
+pub(super) fn decode_timeout(milliseconds: u32) -> Option<Duration> {
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds.into()))
 }
 
 fn encode_life(life: &BrokerLife) -> v1::BrokerLife {

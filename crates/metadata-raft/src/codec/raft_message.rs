@@ -7,6 +7,8 @@ use raft::eraftpb::{ConfState, Message, MessageType, Snapshot};
 
 use super::DecodeError;
 use super::raft_record::{decode_entry, wire_entry};
+use crate::digest::{Digest, Stamp};
+use crate::log_index::LogIndex;
 
 /// The kinds of messages and their numbers; never reuse one.
 const KINDS: [(u32, MessageType); 10] = [
@@ -22,8 +24,8 @@ const KINDS: [(u32, MessageType); 10] = [
     (10, MessageType::MsgRequestPreVoteResponse),
 ];
 
-/// The message as bytes; `None` for a kind that stays on its server.
-pub(crate) fn encode_message(message: Message) -> Option<Vec<u8>> {
+/// The message as bytes, and with a heartbeat what its sender came to; `None` for a kind that stays on its server.
+pub(crate) fn encode_message(message: Message, stamp: Option<Stamp>) -> Option<Vec<u8>> {
     let kind = KINDS.iter().find(|(_, kind)| *kind == message.get_msg_type()).map(|(number, _)| *number)?;
     let snapshot = message.has_snapshot().then(|| {
         let metadata = message.get_snapshot().get_metadata();
@@ -35,6 +37,7 @@ pub(crate) fn encode_message(message: Message) -> Option<Vec<u8>> {
             learners: metadata.get_conf_state().learners.clone(),
         }
     });
+    let stamp = stamp.filter(|_| message.get_msg_type() == MessageType::MsgHeartbeat);
     let wire = v1::RaftMessage {
         kind,
         to: message.to,
@@ -51,12 +54,14 @@ pub(crate) fn encode_message(message: Message) -> Option<Vec<u8>> {
         reject_hint: message.reject_hint,
         context: message.context.clone(),
         priority: message.priority,
+        applied: stamp.map_or(0, |stamp| stamp.index.get()),
+        digest: stamp.map(|stamp| stamp.digest.get()),
     };
     Some(wire.encode_to_vec())
 }
 
-/// The message these bytes hold.
-pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, DecodeError> {
+/// The message these bytes hold, and what its sender came to.
+pub(crate) fn decode_message(bytes: &[u8]) -> Result<(Message, Option<Stamp>), DecodeError> {
     let wire = v1::RaftMessage::decode(bytes)?;
     let kind = KINDS.iter().find(|(number, _)| *number == wire.kind).map(|(_, kind)| *kind);
     let kind = kind.ok_or(DecodeError::UnknownKind { message: "raft message" })?;
@@ -88,7 +93,8 @@ pub(crate) fn decode_message(bytes: &[u8]) -> Result<Message, DecodeError> {
         (_, Some(_)) => return Err(DecodeError::UnknownKind { message: "raft message" }),
         (_, None) => {}
     }
-    Ok(message)
+    let index = LogIndex::new(wire.applied);
+    Ok((message, wire.digest.map(|digest| Stamp { index, digest: Digest::new(digest) })))
 }
 
 fn decode_snapshot(wire: v1::RaftSnapshot) -> Result<Snapshot, DecodeError> {
@@ -112,6 +118,8 @@ mod tests {
     use raft::eraftpb::Entry;
 
     use super::*;
+
+    const STAMP: Stamp = Stamp { index: LogIndex::new(7), digest: Digest::new(0) };
 
     fn append() -> Message {
         let mut entry = Entry::default();
@@ -145,27 +153,34 @@ mod tests {
                 message.entries.clear();
             }
             (message.reject, message.reject_hint, message.priority) = (true, 9, -1);
-            let bytes = encode_message(message.clone()).unwrap();
-            assert_eq!(decode_message(&bytes), Ok(message));
+            let bytes = encode_message(message.clone(), Some(STAMP)).unwrap();
+            let stamp = (kind == MessageType::MsgHeartbeat).then_some(STAMP);
+            assert_eq!(
+                decode_message(&bytes),
+                Ok((message.clone(), stamp)),
+                "who applied something says so in heartbeats"
+            );
+            let bytes = encode_message(message.clone(), None).unwrap();
+            assert_eq!(decode_message(&bytes), Ok((message, None)));
         }
     }
 
     #[test]
     fn golden_bytes_of_an_append() {
         let golden = b"\x08\x01\x10\x02\x18\x01\x20\x03\x28\x03\x30\x07\x3a\x0a\x08\x08\x10\x03\x22\x04data\x40\x06";
-        assert_eq!(encode_message(append()).unwrap(), golden);
+        assert_eq!(encode_message(append(), None).unwrap(), golden);
     }
 
     #[test]
     fn messages_that_a_node_sends_to_itself_stay_there() {
         let mut message = append();
         message.set_msg_type(MessageType::MsgPropose);
-        assert_eq!(encode_message(message), None);
+        assert_eq!(encode_message(message, None), None);
     }
 
     #[track_caller]
     fn check_refused(change: impl FnOnce(&mut v1::RaftMessage), from: Message) {
-        let mut wire = v1::RaftMessage::decode(&*encode_message(from).unwrap()).unwrap();
+        let mut wire = v1::RaftMessage::decode(&*encode_message(from, None).unwrap()).unwrap();
         change(&mut wire);
         decode_message(&wire.encode_to_vec()).expect_err("it makes no sense");
     }
@@ -193,7 +208,7 @@ mod tests {
         #[test]
         fn damaged_messages_are_decoded_or_refused(at in any::<prop::sample::Index>(), byte: u8) {
             for message in [append(), with_snapshot()] {
-                let mut bytes = encode_message(message).unwrap();
+                let mut bytes = encode_message(message, None).unwrap();
                 let position = at.index(bytes.len());
                 bytes[position] = byte;
                 let _ = decode_message(&bytes);

@@ -11,10 +11,11 @@ use liftbridge_proto::v1;
 use liftbridge_types::{BrokerId, BrokerIncarnation, LeaderEpoch, PartitionEpoch, StreamId, Subject, Timestamp};
 use prost::Message;
 
-use super::command::{decode_replicas, encode_replicas, stream_name};
+use super::command::{decode_replicas, decode_timeout, encode_replicas, encode_timeout, stream_name};
 use super::{DecodeError, broker_id, check_version, directory_id, overrides, port, raft_id};
 use crate::cluster_state::{ClusterState, FEATURE_LEVEL};
 use crate::command::PARTITIONS_PER_STREAM_MAX;
+use crate::digest::Digest;
 use crate::log_index::LogIndex;
 use crate::node_id::RaftId;
 use crate::placement::Load;
@@ -57,6 +58,7 @@ pub(crate) fn encode_snapshot(
         feature_level: broker.feature_level,
         raft_id: broker.raft_id.map_or(0, RaftId::get),
         in_sync_min: broker.in_sync_min.map_or(0, NonZero::get),
+        session_timeout_ms: encode_timeout(broker.session_timeout),
     });
     let message = v1::MetadataSnapshot {
         version: VERSION,
@@ -71,6 +73,7 @@ pub(crate) fn encode_snapshot(
             streams: state.streams().iter().map(|stream| encode_stream(stream, &positions)).collect(),
             nodes: state.nodes().iter().map(encode_node).collect(),
             last_raft_id: state.nodes().last_id().get(),
+            digest: state.digest.map(Digest::get),
         }),
     };
     message.encode_to_vec()
@@ -99,7 +102,14 @@ pub(crate) fn decode_snapshot(bytes: &[u8]) -> Result<SnapshotContents, DecodeEr
         term: message.term,
         voters: message.voters,
         learners: message.learners,
-        state: ClusterState::restored(state.cluster_id, state.feature_level, nodes, brokers, streams),
+        state: ClusterState::restored(
+            state.cluster_id,
+            state.digest.map(Digest::new),
+            state.feature_level,
+            nodes,
+            brokers,
+            streams,
+        ),
     })
 }
 
@@ -120,6 +130,7 @@ fn decode_brokers(wire: Vec<v1::BrokerState>) -> Result<(Brokers, Vec<BrokerId>)
             feature_level: broker.feature_level.max(1),
             raft_id: RaftId::new(broker.raft_id),
             in_sync_min: NonZero::new(broker.in_sync_min),
+            session_timeout: decode_timeout(broker.session_timeout_ms),
             load: Load::default(),
         };
         brokers.insert(id.clone(), broker);

@@ -26,7 +26,7 @@ impl RaftNode {
             }
             (self.applied, self.applied_term) = (LogIndex::new(entry.index), entry.term);
         }
-        Ok(())
+        self.check_what_was_awaited()
     }
 
     fn apply_command(&mut self, entry: &Entry) -> Result<(), NodeFailure> {
@@ -36,7 +36,10 @@ impl RaftNode {
         }
         let index = LogIndex::new(entry.index);
         let command = decode_command(&entry.data).map_err(|source| NodeFailure::Entry { index, source })?;
-        let outcome = self.state.apply(index, command);
+        let outcome = self.state.change(index, |state| {
+            state.digest(index, &entry.data);
+            state.apply(index, command)
+        });
         self.note_entry(index, entry.term);
         let (events, answer) = match outcome {
             Ok(events) => (events, Ok(index)),
@@ -60,7 +63,10 @@ impl RaftNode {
         let was_alone = !self.needs_ticks();
         let membership = self.raw.apply_conf_change(&raft_change)?;
         self.raw.mut_store().set_membership(membership);
-        let events = self.state.change(index, |state| state.change_membership(change));
+        let events = self.state.change(index, |state| {
+            state.digest(index, &entry.context);
+            state.change_membership(change)
+        });
         self.note_entry(index, entry.term);
         if was_alone && self.controls {
             // Nobody had to give a sign of life before.
@@ -92,6 +98,7 @@ impl RaftNode {
             }
         }
         tracing::info!(index = %contents.index, "metadata was sent whole by another server");
+        self.digests.begin(contents.index, contents.state.digest);
         self.state.change(contents.index, |state| *state = contents.state);
         (self.applied, self.applied_term) = (contents.index, contents.term);
         self.due_snapshot = None;
@@ -124,6 +131,7 @@ impl RaftNode {
     }
 
     fn note_entry(&mut self, index: LogIndex, term: u64) {
+        self.digests.note(index, self.state.read().digest);
         self.commands_since_snapshot = self.commands_since_snapshot.saturating_add(1);
         if self.due_snapshot.is_none() && self.commands_since_snapshot >= self.options.snapshot_threshold {
             let body = self.raw.store().encode_snapshot(index, term, &self.state.read());

@@ -84,7 +84,9 @@ impl RaftNode {
             self.controller.begin(now, &self.state.read(), predecessor.as_ref());
         }
         let leader = self.raw.raft.leader_id;
+        // Who was elected and has had nothing agreed on yet may still trust what the controller before it has answered.
         if leader != self.id()
+            && self.applied_term == self.raw.raft.term
             && let Some(broker) = self.broker_of(leader)
         {
             self.predecessor = Some(broker);

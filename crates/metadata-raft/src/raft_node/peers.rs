@@ -60,8 +60,8 @@ impl RaftNode {
         if self.unstored.is_some() {
             return Ok(());
         }
-        let message = match decode_message(bytes) {
-            Ok(message) => message,
+        let (message, stamp) = match decode_message(bytes) {
+            Ok(decoded) => decoded,
             Err(error) => {
                 tracing::warn!(%from, %error, "a raft message was dropped");
                 return Ok(());
@@ -76,6 +76,7 @@ impl RaftNode {
         self.contacts.insert(message.from, self.now);
         self.maybe_finish_snapshot(&message);
         self.check_memory(&message)?;
+        self.check_agreement(from, &message, stamp)?;
         match self.raw.step(message) {
             // Whom it is from has left, or is not known yet.
             Err(raft::Error::StepPeerNotFound) => {}
@@ -105,7 +106,7 @@ impl RaftNode {
                 self.snapshots_under_way.insert(to, self.now);
             }
             let Some(broker) = self.broker_of(to) else { continue };
-            if let Some(bytes) = encode_message(message) {
+            if let Some(bytes) = encode_message(message, self.stamp()) {
                 (self.ports.send)(&broker, bytes);
             }
         }

@@ -99,6 +99,9 @@ pub(crate) struct World {
     pub(crate) cut: BTreeSet<(u64, u64)>,
     pub(crate) snapshot_threshold: u64,
     pub(crate) voters_max: usize,
+    /// The server that was given another past than the others, which is not checked, and what it failed with.
+    pub(crate) doubted: Option<u64>,
+    pub(crate) failure: Option<String>,
     flights: Vec<Flight>,
     /// What was applied at each index, as text.
     agreed: BTreeMap<u64, String>,
@@ -121,6 +124,8 @@ impl World {
             cut: BTreeSet::new(),
             snapshot_threshold: 1000,
             voters_max: 0,
+            doubted: None,
+            failure: None,
             flights: Vec::new(),
             agreed: BTreeMap::new(),
             controllers: BTreeMap::new(),
@@ -132,13 +137,17 @@ impl World {
     /// A founder and servers that joined it, all of them voting where there is room.
     pub(crate) fn of(seed: u64, servers: u64) -> Self {
         let mut world = Self::new(seed);
-        world.found();
-        for number in 2..=servers {
-            world.begin_joining(number);
-            world.run_until("everybody has joined", |world| world.is_member(number));
-        }
-        world.run_until("everybody serves", |world| world.is_settled(servers));
+        world.populate(servers);
         world
+    }
+
+    pub(crate) fn populate(&mut self, servers: u64) {
+        self.found();
+        for number in 2..=servers {
+            self.begin_joining(number);
+            self.run_until("everybody has joined", |world| world.is_member(number));
+        }
+        self.run_until("everybody serves", |world| world.is_settled(servers));
     }
 
     pub(crate) fn found(&mut self) {
@@ -207,6 +216,12 @@ impl World {
         server.node = None;
         server.volume.crash();
         self.trace.push(format!("{:?} crash {number}", self.now));
+    }
+
+    /// What was agreed on is not any more: most servers were set back.
+    pub(crate) fn forget(&mut self) {
+        self.agreed.clear();
+        self.controllers.clear();
     }
 
     /// Lets nothing through between two groups.
@@ -325,8 +340,12 @@ impl World {
             }
             let Some(node) = self.servers.get_mut(&flight.to).and_then(|server| server.node.as_mut()) else { continue };
             node.advance_to(now).unwrap();
-            node.receive(&broker(&flight.from.to_string()), &flight.bytes).unwrap();
-            node.drive().unwrap();
+            let received = node.receive(&broker(&flight.from.to_string()), &flight.bytes);
+            if let Err(failure) = received.and_then(|()| node.drive()) {
+                assert_eq!(Some(flight.to), self.doubted, "{failure}");
+                self.failure = Some(failure.to_string());
+                self.crash(flight.to);
+            }
         }
     }
 
@@ -427,7 +446,7 @@ impl World {
     }
 
     fn check(&mut self, number: u64) {
-        let Some(server) = self.servers.get_mut(&number) else { return };
+        let Some(server) = self.servers.get_mut(&number).filter(|_| self.doubted != Some(number)) else { return };
         let applied = std::mem::take(&mut *server.applied.lock());
         for Applied { index, events } in applied {
             server.carried_out = index;
@@ -454,6 +473,7 @@ impl World {
     pub(crate) fn check_settled(&self) {
         let controller = self.controller().expect("there is a controller");
         let expected = self.state_of(controller);
+        assert!(expected.digest.is_some());
         for server in self.servers.values().filter(|server| server.node.is_some()) {
             let node = server.node.as_ref().unwrap();
             let standing = node.standing.clone().unwrap();

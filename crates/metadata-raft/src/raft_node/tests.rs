@@ -1,9 +1,14 @@
+use std::io::IoSlice;
 use std::time::Duration;
+
+use liftbridge_commitlog::{FaultyVolume, Volume};
 
 use super::simulation::{Weather, World};
 use crate::admission::JoinRefusal;
 use crate::call_reply::JoinAnswer;
 use crate::command::{Command, RemoveBroker, ReplicaCount};
+use crate::digest::DigestHistory;
+use crate::raft_storage::{LOG_DIRECTORY, SNAPSHOT_DIRECTORY};
 use crate::standing::Part;
 use crate::test_commands::*;
 
@@ -173,12 +178,101 @@ fn a_server_whose_log_lacks_what_it_confirmed_says_so_and_takes_no_part_any_more
         let mut message = raft::eraftpb::Message::default();
         message.set_msg_type(raft::eraftpb::MessageType::MsgHeartbeat);
         (message.from, message.to, message.term, message.commit) = (from, to, node.raw.raft.term, commit);
-        node.receive(&broker(&controller.to_string()), &crate::codec::encode_message(message).unwrap())
+        node.receive(&broker(&controller.to_string()), &crate::codec::encode_message(message, None).unwrap())
     };
     heartbeat(last).unwrap();
     let told = heartbeat(last + 1).unwrap_err().to_string();
     assert!(told.contains(&format!("confirmed entry {}", last + 1)), "{told}");
     assert!(told.contains("liftbridge-admin cluster remove"), "{told}");
+}
+
+/// The directory `raft` of a server that does not run.
+fn backup_of(world: &World, number: u64) -> FaultyVolume {
+    let (from, to) = (&world.servers[&number].volume, FaultyVolume::new(number));
+    for directory in [LOG_DIRECTORY, SNAPSHOT_DIRECTORY] {
+        let (from, to) = (from.directory(directory), to.directory(directory));
+        for file in from.list().unwrap() {
+            let open = from.open(&file.name).unwrap();
+            let mut bytes = vec![0; open.bytes().unwrap().try_into().unwrap()];
+            open.read_at(&mut bytes, 0).unwrap();
+            let copy = to.create(&file.name).unwrap();
+            copy.append(0, &mut [IoSlice::new(&bytes)]).unwrap();
+            copy.sync().unwrap();
+        }
+        to.sync_directory().unwrap();
+    }
+    to
+}
+
+/// One of three was down, one is given an older directory `raft`: they are a majority, and the third one knows more.
+#[track_caller]
+fn check_set_back(snapshot_threshold: u64, streams: usize, has_digests: bool) {
+    let mut world = World::new(11);
+    world.snapshot_threshold = snapshot_threshold;
+    world.populate(3);
+    let first = world.controller().unwrap();
+    let mut others = (1..=3).filter(|number| *number != first);
+    let (second, third) = (others.next().unwrap(), others.next().unwrap());
+    world.crash(second);
+    let backup = backup_of(&world, second);
+    world.start(second);
+    world.run_until("it is back", |world| world.is_settled(3));
+    world.crash(third);
+    for number in 0..streams {
+        world.propose(new_stream(number));
+        world.run_for(Duration::from_millis(200));
+    }
+    world.run_for(seconds(1));
+    assert_eq!(world.state_of(second).streams.iter().count(), streams);
+    world.crash(first);
+    world.crash(second);
+    world.forget();
+    world.servers.get_mut(&second).unwrap().volume = backup;
+    world.start(second);
+    world.start(third);
+    world.run_until("two agree", |world| world.controller().is_some());
+    world.doubted = Some(first);
+    world.start(first);
+    if !has_digests {
+        let server = world.servers.get_mut(&first).unwrap();
+        let (index, ()) = server.state.look(|_| ());
+        server.state.change(index, |state| state.digest = None);
+        server.node.as_mut().unwrap().digests = DigestHistory::default();
+    }
+    world.run_until("it says so", |world| world.failure.is_some());
+    let told = world.failure.clone().unwrap();
+    for part in ["at entry ", "something else", "the controller `", "Keep a copy", "liftbridge-admin cluster remove"] {
+        assert!(told.contains(part), "{told}");
+    }
+    world.propose(new_stream(streams));
+    world.run_until("the others go on", |world| world.state_of(third).streams.iter().count() == 1);
+}
+
+#[test]
+fn who_knows_more_than_a_majority_that_was_set_back_says_so_and_takes_no_part_any_more() {
+    for has_digests in [true, false] {
+        check_set_back(1000, 3, has_digests);
+        // What it knows more is in its snapshot.
+        check_set_back(8, 40, has_digests);
+    }
+}
+
+/// Raft cannot tell these logs apart: each has an entry of the same term at the same index.
+#[test]
+fn a_server_with_the_log_of_another_history_is_told() {
+    let [mut world, mut other] = [1, 2].map(|number| {
+        let mut world = World::of(12, 3);
+        world.propose(new_stream(number));
+        world.run_for(seconds(1));
+        world.crash(3);
+        world
+    });
+    assert_eq!(world.trace, other.trace);
+    std::mem::swap(&mut world.servers.get_mut(&3).unwrap().volume, &mut other.servers.get_mut(&3).unwrap().volume);
+    world.doubted = Some(3);
+    world.start(3);
+    world.run_until("it is told", |world| world.failure.is_some());
+    assert!(world.failure.as_ref().unwrap().contains("something else"), "{:?}", world.failure);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::num::NonZero;
+use std::time::Duration;
 
 use liftbridge_types::{BrokerId, BrokerIncarnation};
 
@@ -28,6 +29,8 @@ pub struct Broker {
     pub feature_level: u32,
     /// Fewest in-sync replicas that may commit in partitions it leads, where the stream does not say; `None` = a majority.
     pub in_sync_min: Option<NonZero<u32>>,
+    /// How long it trusts an answer to a sign of life; `None` = as long as the controller is configured with.
+    pub session_timeout: Option<Duration>,
     /// Raft's number for it; `None` while only software of feature level 1 has registered it.
     pub raft_id: Option<RaftId>,
     /// What it keeps and leads, paused partitions not counted.

@@ -1,6 +1,7 @@
 //! Service `liftbridge.v1.PeerGreeting`: hands greetings to the connection's session. Owns their status codes.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use liftbridge_proto::v1;
 use liftbridge_proto::v1::peer_greeting_server::PeerGreeting;
@@ -11,6 +12,7 @@ use tracing::warn;
 use crate::metrics::PEER_GREETINGS_REFUSED;
 use crate::peer::local::LocalPeer;
 use crate::peer::secret::Nonce;
+use crate::peer::seldom::Seldom;
 use crate::peer::session::{GreetingError, Session, Trust};
 
 /// Answers greetings. Cheap to clone.
@@ -18,6 +20,8 @@ use crate::peer::session::{GreetingError, Session, Trust};
 pub(crate) struct GreetingService {
     pub(crate) local: Arc<LocalPeer>,
     pub(crate) trust: Arc<Trust>,
+    /// Greetings of servers that are none of this cluster's.
+    pub(crate) misled: Arc<Seldom>,
 }
 
 #[tonic::async_trait]
@@ -25,7 +29,11 @@ impl PeerGreeting for GreetingService {
     async fn hello(&self, request: Request<v1::PeerHello>) -> Result<Response<v1::PeerHelloAnswer>, Status> {
         let session = session(&request)?;
         let fresh = Nonce::fresh().ok_or_else(|| Status::unavailable("the system has no randomness"))?;
-        let answer = session.on_hello(&self.local, &self.trust, &request.into_inner(), fresh);
+        let hello = request.into_inner();
+        let answer = session.on_hello(&self.local, &self.trust, &hello, fresh);
+        if let Err(error) = &answer {
+            self.maybe_warn(error, &hello.broker_id);
+        }
         answer.map(Response::new).map_err(refused)
     }
 
@@ -33,6 +41,20 @@ impl PeerGreeting for GreetingService {
         let session = session(&request)?;
         let proven = session.on_proof(&self.local, &self.trust, &request.into_inner().proof);
         proven.map(|()| Response::new(v1::PeerProofAnswer {})).map_err(refused)
+    }
+}
+
+impl GreetingService {
+    /// Servers that are configured to be where they do not belong try for ever, and nobody might look at their logs. What they
+    /// say of themselves is proven by nothing, so it is quoted.
+    fn maybe_warn(&self, error: &GreetingError, caller: &str) {
+        let is_misled = matches!(
+            error,
+            GreetingError::SameId { .. } | GreetingError::OtherNamespace { .. } | GreetingError::OtherCluster { .. }
+        );
+        if is_misled && self.misled.is_due(Instant::now()) {
+            warn!(?caller, reason = ?error.to_string(), "a server that is none of this cluster's was refused");
+        }
     }
 }
 

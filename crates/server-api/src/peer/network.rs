@@ -74,7 +74,7 @@ impl PeerNetwork {
         let links = Arc::new(Links::new(dialer, Arc::clone(&pairs)));
         let peers = LinkedPeers { local: Arc::clone(&local), inbox: inbox.clone(), links: Arc::clone(&links) };
         let service = PeerService { inbox, pairs, links, stopping: lifetime.stopping.clone() };
-        let server = PeerListenerServer::new(GreetingService { local, trust }, service);
+        let server = PeerListenerServer::new(GreetingService { local, trust, misled: Arc::default() }, service);
         lifetime.tasks.spawn(listener.run(lifetime.clone(), server));
         Ok(Self { address, peers, lifetime })
     }

@@ -37,7 +37,10 @@ pub(crate) enum GreetingError {
     SameId { id: BrokerId },
     #[error("this server is of namespace `{own}`, not `{other}`: see `clustering.namespace`")]
     OtherNamespace { own: String, other: String },
-    #[error("this server is of cluster `{own}`, not `{other}`")]
+    #[error(
+        "this server is of cluster `{own}`, not `{other}`: a server becomes one of this cluster with an empty data directory, \
+         and any other should not have this one's address, see `clustering.join` and `clustering.advertise` there"
+    )]
     OtherCluster { own: String, other: String },
     #[error("the certificate is `{certificate}`'s and does not speak for `{claimed}`")]
     WrongCertificate { certificate: Identity, claimed: BrokerId },

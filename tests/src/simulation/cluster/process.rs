@@ -450,6 +450,7 @@ impl Process {
                 feature_level: FEATURE_LEVEL,
                 kept_log: true,
                 in_sync_min: None,
+                session_timeout: None,
                 lost: self.beginning.lost.iter().map(|key| (key.stream, key.partition)).collect(),
             }),
         })

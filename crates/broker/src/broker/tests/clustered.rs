@@ -182,6 +182,10 @@ impl Cluster {
         join: Vec<String>,
         founds: bool,
     ) -> Result<Broker, StartError> {
+        Broker::start(self.config(at, volume, join, founds)).await
+    }
+
+    fn config(&self, at: usize, volume: &FaultyVolume, join: Vec<String>, founds: bool) -> BrokerConfig {
         let config = BrokerConfig::new(Arc::new(volume.clone()), id(at));
         let cluster = ClusterConfig {
             peers: Arc::new(Wire {
@@ -195,7 +199,7 @@ impl Cluster {
             replica_lag_max: Duration::from_secs(2),
             ..ClusterConfig::default()
         };
-        Broker::start(BrokerConfig { cluster, ..config }).await
+        BrokerConfig { cluster, ..config }
     }
 
     /// Waits until it is so on every broker that is not cut off.
@@ -343,6 +347,42 @@ async fn a_broker_that_is_cut_off_is_led_without_and_comes_back_in_sync() {
     };
     cluster.until("its leadership is given back", leads_again).await;
     assert_eq!(values(old, "orders", 0).await, ["before", "after"]);
+    cluster.stop().await;
+}
+
+/// R16: whoever is configured with a longer session than the controller still takes publishes while nobody else leads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nobody_leads_what_a_broker_leads_that_trusts_its_session_for_longer() {
+    const LONG: Duration = Duration::from_secs(5);
+    let mut cluster = Cluster { network: Arc::default(), volumes: Vec::new(), brokers: Vec::new() };
+    for at in 0..3 {
+        let join = if at == 0 { Vec::new() } else { vec!["n1".to_owned()] };
+        let mut config = cluster.config(at, &FaultyVolume::new(at as u64), join, false);
+        if at == 1 {
+            config.cluster.session_timeout = LONG;
+        }
+        cluster.brokers.push(Broker::start(config).await.unwrap());
+    }
+    let patient = cluster.brokers[1].clone();
+    let names = ["s0", "s1", "s2"];
+    for name in names {
+        cluster.create_on_all(name).await;
+    }
+    let led = names.into_iter().find(|name| leader(&patient, name).as_ref() == Some(patient.id())).unwrap();
+    cluster.network.cut_off(patient.id());
+    let cut_off_at = Instant::now();
+    let is_led_elsewhere = |broker: &Broker| leader(broker, led).is_some_and(|leader| leader != *patient.id());
+    cluster.until("another one leads", is_led_elsewhere).await;
+    // The last sign of life that was heard may be a pause old. A busy machine makes it later, never earlier.
+    let waited = cut_off_at.elapsed();
+    assert!(waited >= LONG - Duration::from_millis(500), "it trusted its session still, after {waited:?}");
+    let has_lapsed = async {
+        let mut looks = tokio::time::interval(Duration::from_millis(10));
+        while !patient.node.lapsed.load(Ordering::SeqCst) {
+            looks.tick().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(1), has_lapsed).await.expect("it knows that it may have been replaced");
     cluster.stop().await;
 }
 

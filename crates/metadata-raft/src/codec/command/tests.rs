@@ -28,6 +28,10 @@ fn golden_bytes_of_every_command() {
         start(2),
         b"\x08\x01\x12\x22\x0a\x012\x12\x09localhost\x18\xcc\x48\x22\x0f\x08\x02\x12\x02d2\x1a\x03h:2\x28\x02\x30\x01",
     );
+    check_golden(
+        start_as(2, |member| member.session_timeout = Some(Duration::from_secs(20))),
+        b"\x08\x01\x12\x26\x0a\x012\x12\x09localhost\x18\xcc\x48\x22\x13\x08\x02\x12\x02d2\x1a\x03h:2\x28\x02\x30\x01\x48\xa0\x9c\x01",
+    );
     check_golden(Command::FenceBroker(life("a", 7)), b"\x08\x01\x42\x05\x0a\x01a\x10\x07");
     check_golden(Command::UnfenceBroker(life("a", 7)), b"\x08\x01\x4a\x05\x0a\x01a\x10\x07");
     let partition = partition_name("s", 3, 1);

@@ -313,9 +313,10 @@ fn leader_epochs_follow_appends_truncation_and_retention() {
 fn check_times(log: &CommitLog, time: i64, first: Option<u64>, last: Result<u64, &str>) {
     let (view, end) = (log.view(), log.log_end());
     let time = Timestamp::from_nanos(time);
-    assert_eq!(view.first_at_or_after(time, end).unwrap().map(Offset::get), first, "first at or after {time}");
+    let found = view.first_at_or_after(time, end).unwrap();
+    assert_eq!(found.map(|offsets| offsets.start.get()), first, "first at or after {time}");
     let found = match view.last_at_or_before(time, end) {
-        Ok(offset) => Ok(offset.get()),
+        Ok(offsets) => Ok(offsets.end.get() - 1),
         Err(TimeLookupError::BeforeBeginning) => Err("before"),
         Err(TimeLookupError::Empty) => Err("empty"),
         Err(other) => panic!("{other}"),
@@ -358,7 +359,8 @@ fn times_beyond_the_end_asked_for_are_not_found() {
     fill(&mut log, 10, 1);
     let view = log.view();
     assert_eq!(view.first_at_or_after(Timestamp::from_nanos(70), Offset::new(5)).unwrap(), None);
-    assert_eq!(view.last_at_or_before(Timestamp::from_nanos(70), Offset::new(5)).unwrap(), Offset::new(4));
+    let last = view.last_at_or_before(Timestamp::from_nanos(70), Offset::new(5)).unwrap();
+    assert_eq!(last, Offset::new(4)..Offset::new(5));
 }
 
 /// A log of 20 records in batches of 5, of which that at `base` is damaged on the medium; opened again without

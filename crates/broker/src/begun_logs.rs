@@ -65,6 +65,11 @@ impl BegunLogs {
         self.list.lock().logs.clone()
     }
 
+    /// Whether this log was begun.
+    pub(crate) fn has(&self, log: LogKey) -> bool {
+        self.list.lock().logs.contains(&log)
+    }
+
     /// Forgets all logs but those that are `wanted`, if there are enough others to be worth it.
     pub(crate) fn keep(&self, wanted: impl Fn(&LogKey) -> bool) -> io::Result<()> {
         let mut list = self.list.lock();

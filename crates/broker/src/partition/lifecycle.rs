@@ -21,6 +21,7 @@ use liftbridge_replication::{Assignment, Event, FollowerEvent};
 use liftbridge_types::{BrokerIncarnation, StreamSettings};
 use parking_lot::{Condvar, Mutex};
 
+use crate::begun_logs::LogKey;
 use crate::errors::PublishError;
 use crate::partition::company::Company;
 use crate::partition::mailbox::Mailbox;
@@ -140,7 +141,7 @@ impl OpenLog {
 }
 
 /// Why a log could not be opened, in the storage's words.
-enum NotOpened {
+pub(super) enum NotOpened {
     /// There was no descriptor for it.
     Passing(String),
     /// Something is wrong with it.
@@ -182,10 +183,14 @@ impl Partition {
             activity: Activity::new(),
         });
         partition.board.show_replicated(is_replicated);
-        if !spec.paused {
-            // Nobody else knows the partition yet, so this is its first turn.
-            partition.resume_if_paused(&mut partition.core.lock());
+        // Nobody else knows the partition yet, so this is its first turn.
+        let mut core = partition.core.lock();
+        if spec.paused {
+            partition.show_paused(&core);
+        } else {
+            partition.resume_if_paused(&mut core);
         }
+        drop(core);
         partition
     }
 
@@ -317,20 +322,7 @@ impl Partition {
     }
 
     fn open_log(&self, core: &Core) -> Result<Replica, NotOpened> {
-        let directory = self.host.volume.directory(&self.directory);
-        let storage = self.host.begun_logs.watched((self.stream_id, self.route.partition), directory);
-        let opened = CommitLog::open(storage, self.log_options(&core.settings));
-        let (mut log, report) = opened.map_err(|error| match &error {
-            OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
-                NotOpened::Passing(error.to_string())
-            }
-            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
-        })?;
-        self.log_recovery(&report);
-        // Whatever recovery kept is this replica's; on the medium it may count as committed.
-        if log.durable_end() < log.log_end() {
-            self.tolerate_shortage(log.sync().map(drop))?;
-        }
+        let (mut log, report) = self.recover_log(core)?;
         let role = self.begin_role(core, &log, log.high_watermark(), false);
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
@@ -352,8 +344,32 @@ impl Partition {
         Ok(Replica { open, role })
     }
 
+    /// Opens the log, with everything in it on the medium.
+    pub(super) fn recover_log(&self, core: &Core) -> Result<(CommitLog, RecoveryReport), NotOpened> {
+        let directory = self.host.volume.directory(&self.directory);
+        let storage = self.host.begun_logs.watched(self.log_key(), directory);
+        let opened = CommitLog::open(storage, self.log_options(&core.settings));
+        let (mut log, report) = opened.map_err(|error| match &error {
+            OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
+                NotOpened::Passing(error.to_string())
+            }
+            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
+        })?;
+        self.log_recovery(&report);
+        // Whatever recovery kept is this replica's; on the medium it may count as committed.
+        if log.durable_end() < log.log_end() {
+            self.tolerate_shortage(log.sync().map(drop))?;
+        }
+        Ok((log, report))
+    }
+
+    /// What its log is known by.
+    pub(super) fn log_key(&self) -> LogKey {
+        (self.stream_id, self.route.partition)
+    }
+
     /// What there is too little of for storing does not keep a log from being read.
-    fn tolerate_shortage(&self, result: Result<(), AppendError>) -> Result<(), NotOpened> {
+    pub(super) fn tolerate_shortage(&self, result: Result<(), AppendError>) -> Result<(), NotOpened> {
         match result {
             Err(AppendError::Storage(error)) if error.shortage().is_some() => {
                 tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,

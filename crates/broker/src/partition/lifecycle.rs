@@ -252,7 +252,7 @@ impl Partition {
         let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone(), passing: false });
         self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
         if let State::Open(mut replica) = before {
-            self.resign(&mut replica, &PublishError::Offline { reason });
+            self.resign(&mut replica, &PublishError::WentOffline { reason });
             self.hand_on(&mut replica);
         }
     }
@@ -288,7 +288,7 @@ impl Partition {
     /// Any state but deleted becomes stopped, leaving clean files.
     pub(super) fn become_stopped(&self, core: &mut Core) {
         if let State::Open(replica) = &mut core.state {
-            self.resign(replica, &PublishError::ShuttingDown);
+            self.resign(replica, &PublishError::Stopped);
             if !replica.open.parked {
                 self.close_cleanly(replica);
             }
@@ -299,7 +299,7 @@ impl Partition {
     /// Any state but deleted becomes stopped, leaving the files to recovery.
     pub(super) fn stop_at_once(&self, core: &mut Core) {
         if let State::Open(replica) = &mut core.state {
-            self.resign(replica, &PublishError::ShuttingDown);
+            self.resign(replica, &PublishError::Stopped);
         }
         if !matches!(core.state, State::Deleted) {
             core.state = State::Stopped;
@@ -316,7 +316,8 @@ impl Partition {
         self.board.show_readonly(readonly);
     }
 
-    /// Ends the leadership, if this broker has it; everybody who waits is told `cause`.
+    /// Ends the leadership, if this broker has it; everybody who waits is told `cause`. What they wait for is in the log, and may
+    /// stay there.
     fn resign(&self, replica: &mut Replica, cause: &PublishError) {
         self.step_alone(replica, Event::Resigned, Some(cause));
     }

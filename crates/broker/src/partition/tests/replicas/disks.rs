@@ -10,7 +10,7 @@ async fn a_leader_whose_disk_fails_wants_another_to_lead() {
     publish(&replicas, 0, &["a"]).await;
     faulty[0].fail_syncs(Some(std::io::ErrorKind::Other));
     let refused = replicas.partition(0).publish_and_wait("b", AckPolicy::All).await.unwrap_err();
-    assert!(matches!(refused, PublishError::Offline { .. }), "{refused:?}");
+    assert!(matches!(refused, PublishError::WentOffline { .. }), "{refused:?}");
     replicas.settle().await;
     let epoch = replicas.agreed.epoch;
     assert_eq!(replicas.wishes_of(0), [Wish::MoveLeader { epoch, to: broker(1), leaves: true }]);

@@ -1,6 +1,8 @@
 //! Who leads, who does not any more, and what becomes of what was written under a leadership that ended.
 
 use super::*;
+use crate::partition::testing::Answer;
+use crate::workers::{Abandoned, Job};
 
 #[tokio::test]
 async fn what_a_cut_off_leader_wrote_is_cut_away_and_its_publishers_are_told_that_nobody_knows() {
@@ -101,4 +103,43 @@ async fn an_older_version_that_comes_late_changes_nothing() {
     replicas.partition(0).set_assignment(old, Some(BrokerIncarnation::new(1))).await;
     assert!(!replicas.partition(0).status().leads);
     publish(&replicas, 1, &["a"]).await;
+}
+
+/// A partition of which a message waits for a follower that is cut off, and that message's answer.
+async fn with_one_pending() -> (Replicas, Answer) {
+    let replicas = replicas(2).await;
+    replicas.cut_off(1, true).await;
+    let pending = replicas.partition(0).post_publish("pending", AckPolicy::All, -1);
+    replicas.settle().await;
+    assert_eq!(replicas.ends(0), (0, 1));
+    (replicas, pending)
+}
+
+#[tokio::test]
+async fn who_is_pending_when_the_server_stops_is_told_that_nobody_knows_and_who_comes_later_that_it_is_not_stored() {
+    let (replicas, pending) = with_one_pending().await;
+    let stopped = replicas.partition(0).shutdown();
+    let late = replicas.partition(0).post_publish("late", AckPolicy::All, -1);
+    stopped.await;
+    assert_eq!(pending.await.unwrap().unwrap_err(), PublishError::Stopped);
+    assert_eq!(late.await.unwrap().unwrap_err(), PublishError::ShuttingDown);
+}
+
+#[tokio::test]
+async fn who_is_pending_when_the_server_stops_at_once_is_told_that_nobody_knows() {
+    let (replicas, pending) = with_one_pending().await;
+    Arc::clone(replicas.partition(0)).abandon(Abandoned::Stopped);
+    assert_eq!(pending.await.unwrap().unwrap_err(), PublishError::Stopped);
+    let late = replicas.partition(0).publish_and_wait("late", AckPolicy::All).await;
+    assert_eq!(late.unwrap_err(), PublishError::ShuttingDown);
+}
+
+#[tokio::test]
+async fn who_is_pending_when_the_partition_goes_offline_is_told_that_nobody_knows() {
+    let (replicas, pending) = with_one_pending().await;
+    Arc::clone(replicas.partition(0)).abandon(Abandoned::Panicked);
+    let told = pending.await.unwrap().unwrap_err();
+    assert!(matches!(told, PublishError::WentOffline { .. }), "{told:?}");
+    let late = replicas.partition(0).publish_and_wait("late", AckPolicy::All).await.unwrap_err();
+    assert!(matches!(late, PublishError::Offline { .. }), "{late:?}");
 }

@@ -17,8 +17,9 @@ use liftbridge_commitlog::{FileEntry, Storage, StorageFile, Volume};
 use liftbridge_types::{PartitionId, StreamId};
 use parking_lot::Mutex;
 
+use crate::whole_file;
+
 const FILE: &str = "begun-logs";
-const UNFINISHED: &str = "begun-logs.unfinished";
 
 /// A partition, in one life of its stream's name.
 pub(crate) type LogKey = (StreamId, PartitionId);
@@ -64,6 +65,11 @@ impl BegunLogs {
         self.list.lock().logs.clone()
     }
 
+    /// Whether this log was begun.
+    pub(crate) fn has(&self, log: LogKey) -> bool {
+        self.list.lock().logs.contains(&log)
+    }
+
     /// Forgets all logs but those that are `wanted`, if there are enough others to be worth it.
     pub(crate) fn keep(&self, wanted: impl Fn(&LogKey) -> bool) -> io::Result<()> {
         let mut list = self.list.lock();
@@ -71,19 +77,11 @@ impl BegunLogs {
         if list.logs.len() < kept.len().saturating_mul(2).saturating_add(64) {
             return Ok(());
         }
-        match self.root.remove(UNFINISHED) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let file = self.root.create(UNFINISHED)?;
         let text = kept.iter().fold(String::new(), |mut text, log| {
             write_line(&mut text, *log);
             text
         });
-        file.append(0, &mut [IoSlice::new(text.as_bytes())])?;
-        file.sync()?;
-        self.root.rename(UNFINISHED, FILE)?;
-        self.root.sync_directory()?;
+        whole_file::replace(&*self.root, FILE, text.as_bytes())?;
         *list = List { logs: kept, bytes: text.len() as u64 };
         Ok(())
     }

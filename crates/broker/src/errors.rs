@@ -158,7 +158,7 @@ pub enum PublishError {
     /// No file can be opened. What is open goes on; publishing works again when files or connections were closed.
     #[error("no more files can be opened: raise the limit of open files or close connections, then publish again")]
     FilesExhausted,
-    /// The partition is offline after a storage fault, until the server restarts; the text says which.
+    /// The partition is offline after a storage fault, until the server restarts; the text says which. The message was not stored.
     #[error("partition is offline: {reason}")]
     Offline {
         /// What the storage said.
@@ -187,7 +187,16 @@ pub enum PublishError {
     /// The partition was deleted or paused, or whoever was to answer is gone: whether the message was stored is unknown.
     #[error("partition was closed before the message was acknowledged: it may have been stored")]
     Closed,
-    /// The server is stopping.
+    /// The partition went offline after a storage fault while the message was being stored: whether it was is unknown.
+    #[error("partition went offline before the message was acknowledged, {reason}: it may have been stored")]
+    WentOffline {
+        /// What the storage said.
+        reason: String,
+    },
+    /// The server stopped while the message was being stored: whether it was, or stays, is unknown.
+    #[error("server shut down before the message was acknowledged: it may have been stored")]
+    Stopped,
+    /// The server is stopping, and the message was not stored.
     #[error("server is shutting down")]
     ShuttingDown,
 }

@@ -49,6 +49,7 @@ mod subjects;
 mod subscribe;
 mod subscription;
 mod tail_budget;
+mod whole_file;
 mod wishes;
 mod workers;
 

@@ -1,10 +1,12 @@
 //! Files in the root of the volume that hold one line of text, written once. Owns that such a file is whole or not there;
 //! never what the line means.
 
-use std::io::{self, IoSlice};
+use std::io;
 
-use liftbridge_commitlog::{Storage, Volume};
+use liftbridge_commitlog::Volume;
 use liftbridge_types::NAME_BYTES_MAX;
+
+use crate::whole_file;
 
 /// What the file holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,27 +36,12 @@ pub(crate) fn read(volume: &dyn Volume, name: &str) -> io::Result<Line> {
 
 /// Writes a file of the root, durably.
 pub(crate) fn create(volume: &dyn Volume, name: &str, line: &str) -> io::Result<()> {
-    let root = volume.directory("");
-    let unfinished = format!("{name}.unfinished");
-    remove_from(&*root, &unfinished)?;
-    let file = root.create(&unfinished)?;
-    let line = format!("{line}\n");
-    file.append(0, &mut [IoSlice::new(line.as_bytes())])?;
-    file.sync()?;
-    root.rename(&unfinished, name)?;
-    root.sync_directory()
+    whole_file::replace(&*volume.directory(""), name, format!("{line}\n").as_bytes())
 }
 
 /// Removes a file of the root, durably. That it is not there is no error.
 pub(crate) fn remove(volume: &dyn Volume, name: &str) -> io::Result<()> {
     let root = volume.directory("");
-    remove_from(&*root, name)?;
+    whole_file::remove(&*root, name)?;
     root.sync_directory()
-}
-
-fn remove_from(root: &dyn Storage, name: &str) -> io::Result<()> {
-    match root.remove(name) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
 }

@@ -8,6 +8,7 @@
 //! turn at the node's workers; the worker that takes the turn owns the partition's [`Core`] until it ends. What arrives
 //! meanwhile is the next turn's batch, and shares its sync. Readers do not take part: they look at the [`board`].
 
+mod begin_paused;
 mod board;
 mod cleaning;
 mod company;

@@ -97,6 +97,7 @@ async fn propose(node: &Arc<Node>, registration: RegisterBroker, question: &Ques
 /// The logs that were begun here and are not here any more.
 #[derive(Debug, Default)]
 struct Lost {
+    /// Those of which is known whether they are here, or that nobody wants any more.
     looked_at: BTreeSet<LogKey>,
     logs: BTreeSet<LogKey>,
 }
@@ -105,6 +106,10 @@ impl Lost {
     /// Looks for the logs of all partitions that are known to be kept here and were not looked for before; whether some are
     /// gone.
     async fn look(&mut self, node: &Arc<Node>, identity: &Identity) -> Result<bool, StartError> {
+        let unknown: BTreeSet<LogKey> = identity.begun_logs.all().difference(&self.looked_at).copied().collect();
+        if unknown.is_empty() {
+            return Ok(false);
+        }
         let (index, streams) = node.metadata.streams();
         let streams: BTreeMap<StreamId, Arc<Stream>> = streams.into_iter().map(|stream| (stream.id, stream)).collect();
         // What is not known yet may have been made since.
@@ -112,18 +117,21 @@ impl Lost {
         if let Err(error) = identity.begun_logs.keep(|(stream, _)| may_live(*stream)) {
             tracing::warn!(%error, "the list of begun logs was not cleared of what is gone; the next start tries again");
         }
-        let begun = identity.begun_logs.all();
         let mut kept_here = Vec::new();
-        for log in begun.difference(&self.looked_at) {
-            let (id, number) = *log;
+        for log in unknown {
+            let (id, number) = log;
+            if !may_live(id) {
+                self.looked_at.insert(log);
+                continue;
+            }
             let stream = streams.get(&id);
             let partition = stream.and_then(|stream| Some((stream, stream.partition(number)?)));
             if let Some((stream, partition)) = partition.filter(|(_, agreed)| agreed.replicas.contains(&node.id)) {
                 let others = partition.replicas.len().saturating_sub(1);
-                kept_here.push((*log, stream.name.clone(), others));
+                kept_here.push((log, stream.name.clone(), others));
+                self.looked_at.insert(log);
             }
         }
-        self.looked_at.extend(kept_here.iter().map(|(log, ..)| *log));
         let volume = Arc::clone(&node.volume);
         let gone = tokio::task::spawn_blocking(move || {
             let mut gone = Vec::new();

@@ -1,8 +1,8 @@
 //! Turning a time into an offset. Owns both look-ups of the behaviour spec, section 9.7; never a clock.
 //!
 //! Times of records strictly increase in a log, so one comparison finds the segment, the index finds the block, and a
-//! short walk finds the record. A damaged stretch that may hold the record sought is not stepped over: a first record is
-//! then the first offset of it and a last record its last, so that whoever reads from or up to there is told of the damage.
+//! short walk finds the record. A damaged stretch that may hold the record sought is not stepped over: the answer is then all
+//! of it, so that whoever reads from or up to there, in whatever direction, can be told of the damage.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -17,24 +17,24 @@ use crate::segment::Segment;
 const WALK_BYTES: usize = 64 * 1024;
 
 impl LogView {
-    /// The first record below `end` stored at or after `time`; `None` when there is none. Where damage may hold it, the first
-    /// offset of the damage.
+    /// Where the first record below `end` stored at or after `time` is: one offset, or the damage that may hold it; `None` when
+    /// there is none.
     ///
     /// # Errors
     /// When the log cannot be read.
-    pub fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Offset>, TimeLookupError> {
+    pub fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Range<Offset>>, TimeLookupError> {
         Ok(self.turn(time, end)?.map(|turn| match turn {
-            Turn::Record(offset) => offset,
-            Turn::Damage(offsets) => offsets.start,
+            Turn::Record(offset) => offset..offset.next(),
+            Turn::Damage(offsets) => offsets,
         }))
     }
 
-    /// The last record below `end` stored at or before `time`. Where damage may hold it, the last offset of the damage.
+    /// Where the last record below `end` stored at or before `time` is: one offset, or the damage that may hold it. Never empty.
     ///
     /// # Errors
     /// [`TimeLookupError::Empty`] when there is no record below `end`, [`TimeLookupError::BeforeBeginning`] when they are all
     /// later; else when the log cannot be read.
-    pub fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Offset, TimeLookupError> {
+    pub fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Range<Offset>, TimeLookupError> {
         let later = match time.as_nanos().checked_add(1) {
             Some(nanos) => self.turn(Timestamp::from_nanos(nanos), end)?,
             None => None,
@@ -43,13 +43,13 @@ impl LogView {
             Some(Turn::Damage(offsets)) => {
                 // After a record of this very time all are later.
                 let exact = self.last_below(offsets.start)?.filter(|last| last.time == Some(time));
-                return Ok(exact.map_or_else(|| last_of(&offsets), |last| last.offset));
+                return Ok(exact.map_or(offsets, |last| last.offsets));
             }
             Some(Turn::Record(offset)) => Some(offset),
             None => None,
         };
         match self.last_below(later.unwrap_or(end))? {
-            Some(last) => Ok(last.offset),
+            Some(last) => Ok(last.offsets),
             None if later.is_some() => Err(TimeLookupError::BeforeBeginning),
             None => Err(TimeLookupError::Empty),
         }
@@ -73,21 +73,22 @@ impl LogView {
         segment.base().plus(delta).max(self.log_start())
     }
 
-    /// The last offset below `end` that holds a record, or is damaged.
+    /// The last offset below `end` that holds a record, or the damage that is there.
     fn last_below(&self, end: Offset) -> Result<Option<Last>, ReadError> {
         let mut reader = self.reverse_reader(end);
         loop {
             let bound = reader.end();
             let batches = match reader.read(1) {
                 Err(ReadError::Damaged { offsets, .. }) => {
-                    return Ok(Some(Last { offset: last_of(&offsets), time: None }));
+                    return Ok(Some(Last { offsets, time: None }));
                 }
                 other => other?,
             };
             let Some(batch) = batches.first() else { return Ok(None) };
             let below = batch.records().map_while(Result::ok).take_while(|record| record.offset < bound).last();
             if let Some(record) = below {
-                return Ok(Some(Last { offset: record.offset, time: Some(record.time) }));
+                let offsets = record.offset..record.offset.next();
+                return Ok(Some(Last { offsets, time: Some(record.time) }));
             }
         }
     }
@@ -101,9 +102,10 @@ enum Turn {
     Damage(Range<Offset>),
 }
 
-/// The last offset below an end.
+/// What is right below an end.
 struct Last {
-    offset: Offset,
+    /// A record's, or a damaged stretch.
+    offsets: Range<Offset>,
     /// When its record was stored; `None` when that cannot be read.
     time: Option<Timestamp>,
 }
@@ -142,8 +144,4 @@ fn find_turn(reader: &mut ForwardReader, time: Timestamp, end: Offset) -> Result
 fn may_be_later_than_known(segment: &Segment) -> bool {
     let extent = segment.extent();
     extent.times.is_none() || extent.damaged.last().is_some_and(|range| range.end >= extent.end)
-}
-
-fn last_of(offsets: &Range<Offset>) -> Offset {
-    offsets.end.previous().map_or(offsets.start, |last| last.max(offsets.start))
 }

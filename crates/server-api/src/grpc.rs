@@ -19,6 +19,7 @@ mod status;
 mod streams;
 mod subscribe;
 mod unimplemented;
+mod watched_body;
 
 pub(crate) use deadline::deadline;
 pub(crate) use serve::{GrpcServer, REFUSAL};

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use liftbridge_commitlog::LogView;
+use liftbridge_commitlog::{LogEnds, LogView};
 use liftbridge_types::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -163,6 +163,15 @@ impl Board {
                 shown.seen.generation += 1;
                 shown.log_start = view.log_start();
             }
+        });
+    }
+
+    /// The log goes this far; it cannot be read now.
+    pub(crate) fn show_ends(&self, ends: LogEnds) {
+        self.change(|shown| {
+            shown.log_start = ends.log_start;
+            shown.seen.log_end = ends.log_end;
+            shown.seen.high_watermark = ends.high_watermark;
         });
     }
 

@@ -37,7 +37,7 @@ pub(crate) struct PartitionSpec {
     pub(crate) settings: StreamSettings,
     /// Whether it begins read-only.
     pub(crate) readonly: bool,
-    /// Whether it begins paused; then no file of it is touched.
+    /// Whether it begins paused; then no file of it stays open, and none is made.
     pub(crate) paused: bool,
 }
 

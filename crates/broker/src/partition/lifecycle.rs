@@ -21,6 +21,7 @@ use liftbridge_replication::{Assignment, Event, FollowerEvent};
 use liftbridge_types::{BrokerIncarnation, StreamSettings};
 use parking_lot::{Condvar, Mutex};
 
+use crate::begun_logs::LogKey;
 use crate::errors::PublishError;
 use crate::partition::company::Company;
 use crate::partition::mailbox::Mailbox;
@@ -142,7 +143,7 @@ impl OpenLog {
 }
 
 /// Why a log could not be opened, in the storage's words.
-enum NotOpened {
+pub(super) enum NotOpened {
     /// There was no descriptor for it.
     Passing(String),
     /// Something is wrong with it.
@@ -184,10 +185,14 @@ impl Partition {
             activity: Activity::new(),
         });
         partition.board.show_replicated(is_replicated);
-        if !spec.paused {
-            // Nobody else knows the partition yet, so this is its first turn.
-            partition.resume_if_paused(&mut partition.core.lock());
+        // Nobody else knows the partition yet, so this is its first turn.
+        let mut core = partition.core.lock();
+        if spec.paused {
+            partition.show_paused(&core);
+        } else {
+            partition.resume_if_paused(&mut core);
         }
+        drop(core);
         partition
     }
 
@@ -249,7 +254,7 @@ impl Partition {
         let before = std::mem::replace(&mut core.state, State::Offline { reason: reason.clone(), passing: false });
         self.board.show_closed(RunState::Offline { reason: reason.clone() }, true);
         if let State::Open(mut replica) = before {
-            self.resign(&mut replica, &PublishError::Offline { reason });
+            self.resign(&mut replica, &PublishError::WentOffline { reason });
             self.hand_on(&mut replica);
         }
     }
@@ -285,7 +290,7 @@ impl Partition {
     /// Any state but deleted becomes stopped, leaving clean files.
     pub(super) fn become_stopped(&self, core: &mut Core) {
         if let State::Open(replica) = &mut core.state {
-            self.resign(replica, &PublishError::ShuttingDown);
+            self.resign(replica, &PublishError::Stopped);
             if !replica.open.parked {
                 self.close_cleanly(replica);
             }
@@ -296,7 +301,7 @@ impl Partition {
     /// Any state but deleted becomes stopped, leaving the files to recovery.
     pub(super) fn stop_at_once(&self, core: &mut Core) {
         if let State::Open(replica) = &mut core.state {
-            self.resign(replica, &PublishError::ShuttingDown);
+            self.resign(replica, &PublishError::Stopped);
         }
         if !matches!(core.state, State::Deleted) {
             core.state = State::Stopped;
@@ -313,26 +318,14 @@ impl Partition {
         self.board.show_readonly(readonly);
     }
 
-    /// Ends the leadership, if this broker has it; everybody who waits is told `cause`.
+    /// Ends the leadership, if this broker has it; everybody who waits is told `cause`. What they wait for is in the log, and may
+    /// stay there.
     fn resign(&self, replica: &mut Replica, cause: &PublishError) {
         self.step_alone(replica, Event::Resigned, Some(cause));
     }
 
     fn open_log(&self, core: &Core) -> Result<Replica, NotOpened> {
-        let directory = self.host.volume.directory(&self.directory);
-        let storage = self.host.begun_logs.watched((self.stream_id, self.route.partition), directory);
-        let opened = CommitLog::open(storage, self.log_options(&core.settings));
-        let (mut log, report) = opened.map_err(|error| match &error {
-            OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
-                NotOpened::Passing(error.to_string())
-            }
-            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
-        })?;
-        self.log_recovery(&report);
-        // Whatever recovery kept is this replica's; on the medium it may count as committed.
-        if log.durable_end() < log.log_end() {
-            self.tolerate_shortage(log.sync().map(drop))?;
-        }
+        let (mut log, report) = self.recover_log(core)?;
         let role = self.begin_role(core, &log, log.high_watermark(), false);
         // A long log is not to be scanned again after a second crash. A short one is scanned faster than that is written
         // down, and thousands of them may be opened at one start.
@@ -355,8 +348,32 @@ impl Partition {
         Ok(Replica { open, role })
     }
 
+    /// Opens the log, with everything in it on the medium.
+    pub(super) fn recover_log(&self, core: &Core) -> Result<(CommitLog, RecoveryReport), NotOpened> {
+        let directory = self.host.volume.directory(&self.directory);
+        let storage = self.host.begun_logs.watched(self.log_key(), directory);
+        let opened = CommitLog::open(storage, self.log_options(&core.settings));
+        let (mut log, report) = opened.map_err(|error| match &error {
+            OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
+                NotOpened::Passing(error.to_string())
+            }
+            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
+        })?;
+        self.log_recovery(&report);
+        // Whatever recovery kept is this replica's; on the medium it may count as committed.
+        if log.durable_end() < log.log_end() {
+            self.tolerate_shortage(log.sync().map(drop))?;
+        }
+        Ok((log, report))
+    }
+
+    /// What its log is known by.
+    pub(super) fn log_key(&self) -> LogKey {
+        (self.stream_id, self.route.partition)
+    }
+
     /// What there is too little of for storing does not keep a log from being read.
-    fn tolerate_shortage(&self, result: Result<(), AppendError>) -> Result<(), NotOpened> {
+    pub(super) fn tolerate_shortage(&self, result: Result<(), AppendError>) -> Result<(), NotOpened> {
         match result {
             Err(AppendError::Storage(error)) if error.shortage().is_some() => {
                 tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,

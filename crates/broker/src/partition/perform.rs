@@ -64,6 +64,8 @@ pub(super) struct Cycle<'a> {
     began_at: Timestamp,
     /// Why messages are refused that the leader had let in.
     failure: Option<PublishError>,
+    /// Why the log cannot be written any more.
+    log_failed: Option<LogFailed>,
 }
 
 impl<'a> Cycle<'a> {
@@ -89,6 +91,7 @@ impl<'a> Cycle<'a> {
             batch_payload_bytes: 0,
             began_at,
             failure: None,
+            log_failed: None,
         };
         cycle.pass_time();
         cycle
@@ -110,6 +113,10 @@ impl<'a> Cycle<'a> {
         if self.is_full(payload_bytes) {
             self.append();
         }
+        if let Some(LogFailed { reason }) = &self.log_failed {
+            // Unlike those that were let in it is certainly not stored.
+            return reply.answer(Err(PublishError::Offline { reason: reason.clone() }));
+        }
         let id = self.open.owed.insert(Owed { reply, expected_offset, _permit: permit });
         let expected_offset = if self.concurrency_control { expected(expected_offset) } else { None };
         let proposal = LeaderProposal { id, ack_policy, expected_offset };
@@ -130,17 +137,14 @@ impl<'a> Cycle<'a> {
     /// When the log cannot be written any more. Everybody has been told by then.
     pub(super) fn finish(mut self) -> Result<(), LogFailed> {
         self.append();
-        if !matches!(self.failure, Some(PublishError::Offline { .. })) {
+        if self.log_failed.is_none() {
             self.commit();
         }
         if self.buffers.builder.bytes() > 2 * BATCH_BYTES_TARGET {
             // One giant message must not cost every worker that much memory for good.
             self.buffers.builder = BatchBuilder::new();
         }
-        match self.failure {
-            Some(PublishError::Offline { reason }) => Err(LogFailed { reason }),
-            _ => Ok(()),
-        }
+        self.log_failed.map_or(Ok(()), Err)
     }
 
     fn is_full(&self, payload_bytes: usize) -> bool {
@@ -182,17 +186,23 @@ impl<'a> Cycle<'a> {
     /// A full disk, or no descriptor, costs one batch and is tried again with the next, here or where there is room; anything
     /// else ends the leadership.
     fn on_append_failed(&mut self, error: &AppendError) {
-        let effects = &mut self.buffers.effects;
         if let AppendError::Storage(storage) = error
             && let Some(shortage) = storage.shortage()
         {
             self.open.on_shortage(shortage, &self.partition.route);
             self.failure = Some(self.partition.make_way(self.leader, self.open, shortage));
-            self.leader.step(self.began_at, Event::AppendFailed, effects);
+            self.leader.step(self.began_at, Event::AppendFailed, &mut self.buffers.effects);
         } else {
-            self.failure = Some(PublishError::Offline { reason: error.to_string() });
-            self.leader.step(self.began_at, Event::Resigned, effects);
+            self.on_log_failed(error);
         }
+    }
+
+    /// Ends the leadership. Nobody can say what is on the medium of what was let in.
+    fn on_log_failed(&mut self, error: &AppendError) {
+        let reason = error.to_string();
+        self.failure = Some(PublishError::WentOffline { reason: reason.clone() });
+        self.log_failed = Some(LogFailed { reason });
+        self.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
     }
 
     /// Steps 4 to 7.
@@ -220,8 +230,7 @@ impl<'a> Cycle<'a> {
         let answered = if self.leader.is_replicated() { 0 } else { self.waiting_count };
         self.open.company.on_synced(answered, waiting, sync_time);
         if let Err(error) = &synced {
-            self.failure = Some(PublishError::Offline { reason: error.to_string() });
-            self.leader.step(self.began_at, Event::Resigned, &mut self.buffers.effects);
+            self.on_log_failed(error);
             self.carry_out();
         }
         synced.ok()
@@ -289,7 +298,7 @@ impl Partition {
         }
     }
 
-    /// What a publisher is told. `failure` is why a message was not stored that the leader had let in.
+    /// What a publisher is told. `failure` is why a message was not acknowledged that the leader had let in.
     fn publish_error(&self, refusal: Refusal, expected: i64, failure: Option<&PublishError>) -> PublishError {
         match refusal {
             Refusal::Readonly => PublishError::Readonly { partition: self.route.partition },

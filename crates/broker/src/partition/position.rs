@@ -1,6 +1,8 @@
 //! Where a subscription begins and ends: start, stop and direction become one range of offsets. Pure but for the time index,
 //! which is a port. Owns the rules of the behaviour spec, section 2.11; never how records are read.
 
+use std::ops::Range;
+
 use liftbridge_commitlog::{LogView, TimeLookupError};
 use liftbridge_types::{Offset, Timestamp};
 
@@ -50,18 +52,18 @@ pub(crate) enum ReadRange {
 
 /// Turns times into offsets.
 pub(crate) trait TimeIndex {
-    /// The first record below `end` stored at or after `time`, or the first offset of the damage that may hold it.
-    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Offset>, TimeLookupError>;
-    /// The last record below `end` stored at or before `time`, or the last offset of the damage that may hold it.
-    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Offset, TimeLookupError>;
+    /// Where the first record below `end` stored at or after `time` is: one offset, or the damage that may hold it.
+    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Range<Offset>>, TimeLookupError>;
+    /// Where the last record below `end` stored at or before `time` is: one offset, or the damage that may hold it.
+    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Range<Offset>, TimeLookupError>;
 }
 
 impl TimeIndex for LogView {
-    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Offset>, TimeLookupError> {
+    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Range<Offset>>, TimeLookupError> {
         Self::first_at_or_after(self, time, end)
     }
 
-    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Offset, TimeLookupError> {
+    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Range<Offset>, TimeLookupError> {
         Self::last_at_or_before(self, time, end)
     }
 }
@@ -72,6 +74,9 @@ impl TimeIndex for LogView {
 /// not at the offset asked for: that is what clients of the protocol expect. Not so for an offset up to the end of the log:
 /// a new leader learns only after a while that everything it holds is committed, and who has read up to there from the
 /// leader before must not be shown it again.
+///
+/// Where a start or stop by time may lie anywhere in a damaged stretch, all of that is in the range: whoever reads it is told of
+/// the damage.
 pub(crate) fn resolve(
     start: StartPosition,
     stop: StopPosition,
@@ -80,7 +85,7 @@ pub(crate) fn resolve(
     times: &impl TimeIndex,
 ) -> Result<ReadRange, SubscribeError> {
     let is_offset = matches!(start, StartPosition::Offset(_));
-    let start = start_offset(start, bounds, times)?;
+    let start = start_offset(start, reverse, bounds, times)?;
     if let StopPosition::Offset(stop) = stop
         && stop < NO_STOP
     {
@@ -114,14 +119,26 @@ pub(crate) fn needs_lookup(start: StartPosition, stop: StopPosition) -> bool {
     matches!(start, StartPosition::Timestamp(_)) || matches!(stop, StopPosition::Timestamp(_))
 }
 
-fn start_offset(start: StartPosition, bounds: LogBounds, times: &impl TimeIndex) -> Result<Offset, SubscribeError> {
+fn start_offset(
+    start: StartPosition,
+    reverse: bool,
+    bounds: LogBounds,
+    times: &impl TimeIndex,
+) -> Result<Offset, SubscribeError> {
     Ok(match start {
         StartPosition::NewOnly => bounds.log_end,
         StartPosition::Offset(offset) => from_wire(offset).unwrap_or(Offset::ZERO),
         StartPosition::Earliest => bounds.log_start,
         StartPosition::Latest => bounds.log_end.previous().unwrap_or(Offset::ZERO),
         StartPosition::Timestamp(time) => match times.first_at_or_after(time, bounds.log_end) {
-            Ok(found) => found.unwrap_or(bounds.log_end),
+            Ok(Some(found)) => {
+                if reverse {
+                    last_of(&found)
+                } else {
+                    found.start
+                }
+            }
+            Ok(None) => bounds.log_end,
             Err(TimeLookupError::Empty) => bounds.log_end,
             Err(error) => return Err(lookup_failed(&error)),
         },
@@ -143,11 +160,15 @@ fn stop_offset(
         StopPosition::Latest if bounds.is_empty() => Err(SubscribeError::Empty),
         StopPosition::Latest => Ok(bounds.log_end.previous()),
         StopPosition::Timestamp(time) => match times.last_at_or_before(time, bounds.log_end) {
-            Ok(found) => Ok(Some(found)),
+            Ok(found) => Ok(Some(if reverse { found.start } else { last_of(&found) })),
             Err(TimeLookupError::BeforeBeginning) => Err(SubscribeError::BeforeBeginning),
             Err(error) => Err(lookup_failed(&error)),
         },
     }
+}
+
+fn last_of(offsets: &Range<Offset>) -> Offset {
+    offsets.end.previous().map_or(offsets.start, |last| last.max(offsets.start))
 }
 
 fn lookup_failed(error: &TimeLookupError) -> SubscribeError {

@@ -87,7 +87,7 @@ impl Partition {
     }
 
     /// What this broker has to do. It takes no part among several before it knows which of its lives this is.
-    fn agreed_role(&self, core: &Core) -> Role {
+    pub(super) fn agreed_role(&self, core: &Core) -> Role {
         match core.incarnation {
             None if core.assignment.replicas.len() > 1 => Role::Waiting,
             incarnation => core.assignment.role_of(&self.life(incarnation)),

@@ -8,8 +8,8 @@ use crate::error::CallError;
 
 /// What servers answer to a message for a partition that another one leads.
 const NOT_LEADER: &str = "Server not partition leader";
-/// How servers end what they say of a message that was pending when its partition's leadership moved, or it was closed. The API
-/// has no code for that.
+/// How servers end what they say of a message that was pending when its partition's leadership moved, or it was closed or went
+/// offline, or the server stopped. The API has no code for that.
 const MAY_BE_STORED: &str = ": it may have been stored";
 
 /// A message was not stored, or nobody knows whether it was.

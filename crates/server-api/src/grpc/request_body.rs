@@ -1,66 +1,47 @@
 //! A call's body on its way to the decoder of messages, counted while a message in it is not complete. Owns the framing of
 //! messages as far as counting takes; never what is in them.
 
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
-use hyper::body::{Body, Frame, SizeHint};
 use tonic::Status;
 
 use super::request_budget::RequestShare;
+use super::watched_body::{Polled, Watch, WatchedBody};
 
 /// A flag and a length stand before each message.
 const PREFIX_BYTES: usize = 5;
 
 /// A body that stays within a budget: one that does not ends with an error.
-pub(crate) struct CountedBody<B> {
-    body: B,
+pub(super) type CountedBody<B> = WatchedBody<B, Count>;
+
+impl<B> CountedBody<B> {
+    /// A body whose bytes are `share`'s.
+    pub(super) fn counted(share: RequestShare, body: B) -> Self {
+        Self::new(body, Count { share, unfinished: Unfinished::default() })
+    }
+}
+
+/// What is held of a message that is not complete.
+pub(super) struct Count {
     share: RequestShare,
     unfinished: Unfinished,
 }
 
-impl<B> CountedBody<B> {
-    /// A body whose bytes are `share`'s.
-    pub(crate) fn new(body: B, share: RequestShare) -> Self {
-        Self { body, share, unfinished: Unfinished::default() }
-    }
-}
-
-impl<B> Body for CountedBody<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    type Data = Bytes;
-    type Error = Status;
-
-    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        let this = self.get_mut();
+impl Watch for Count {
+    fn on_polled(&mut self, polled: Polled, _: &mut Context<'_>) -> Polled {
         // The decoder asks for more only when no whole message is left with it. Holding less is always possible.
-        let _ = this.share.resize(this.unfinished.bytes());
-        let frame = match ready!(Pin::new(&mut this.body).poll_frame(context)) {
-            Some(Ok(frame)) => frame,
-            Some(Err(error)) => return Poll::Ready(Some(Err(Status::from_error(error.into())))),
-            None => return Poll::Ready(None),
-        };
-        if let Some(data) = frame.data_ref() {
-            if !this.share.resize(this.share.held_bytes() + data.len()) {
+        let _ = self.share.resize(self.unfinished.bytes());
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(data) = frame.data_ref()
+        {
+            if !self.share.resize(self.share.held_bytes() + data.len()) {
                 return Poll::Ready(Some(Err(Status::resource_exhausted(
                     "too much of unfinished requests is held already: finish some before beginning others",
                 ))));
             }
-            this.unfinished.advance(data);
+            self.unfinished.advance(data);
         }
-        Poll::Ready(Some(Ok(frame)))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        polled
     }
 }
 
@@ -110,6 +91,10 @@ impl Unfinished {
 mod tests {
     use std::collections::VecDeque;
     use std::convert::Infallible;
+    use std::pin::Pin;
+
+    use bytes::Bytes;
+    use hyper::body::{Body, Frame};
 
     use super::super::request_budget::RequestBudget;
     use super::*;
@@ -149,8 +134,6 @@ mod tests {
         }
     }
 
-    type Polled = Poll<Option<Result<Frame<Bytes>, Status>>>;
-
     fn poll(body: &mut CountedBody<Frames>) -> Polled {
         Pin::new(body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()))
     }
@@ -160,15 +143,16 @@ mod tests {
         const FRAME: u32 = 1024 * 1024;
         let connection = RequestBudget::new(0).connection();
         let frame = Bytes::from(message(FRAME - 5));
-        let mut sound = CountedBody::new(Frames(vec![frame; 1000].into()), connection.share());
+        let mut sound = CountedBody::counted(connection.share(), Frames(vec![frame; 1000].into()));
         for _ in 0..1000 {
             assert!(matches!(poll(&mut sound), Poll::Ready(Some(Ok(_)))));
         }
         assert!(matches!(poll(&mut sound), Poll::Ready(None)));
 
         let half = Bytes::from(message(FRAME)).slice(..FRAME as usize);
-        let begin =
-            || CountedBody::new(Frames(vec![half.clone(), Bytes::from_static(b"rest!")].into()), connection.share());
+        let begin = || {
+            CountedBody::counted(connection.share(), Frames(vec![half.clone(), Bytes::from_static(b"rest!")].into()))
+        };
         let mut begun: Vec<CountedBody<Frames>> = (0..64).map(|_| begin()).collect();
         assert!(begun.iter_mut().all(|body| matches!(poll(body), Poll::Ready(Some(Ok(_))))));
         let mut one_more = begin();

@@ -92,8 +92,8 @@ impl Serve for GrpcServer {
             // That call never has arrived, and ends in an orderly way by itself.
             let arrives = *request.uri().path() != *self.publish_async;
             let request = request.map(|body| match arrives {
-                true => Body::new(CountedBody::new(ArrivingBody::new(body, stopping.clone()), budget.share())),
-                false => Body::new(CountedBody::new(body, budget.share())),
+                true => Body::new(CountedBody::counted(budget.share(), ArrivingBody::until(stopping.clone(), body))),
+                false => Body::new(CountedBody::counted(budget.share(), body)),
             });
             let answered = self.routes.clone().oneshot(request);
             async move { answered.await.map(blame_the_client_for_oversize) }

@@ -97,6 +97,8 @@ pub(crate) fn publish(error: &PublishError) -> Status {
         | PublishError::TooFewInSync { .. }
         | PublishError::LeadershipMoved
         | PublishError::Closed
+        | PublishError::WentOffline { .. }
+        | PublishError::Stopped
         | PublishError::ShuttingDown => Code::Unavailable,
     };
     Status::new(code, error.to_string())
@@ -126,6 +128,8 @@ pub(crate) fn publish_async(error: &PublishError) -> PublishAsyncError {
         | PublishError::NotLeader
         | PublishError::LeadershipMoved
         | PublishError::Closed
+        | PublishError::WentOffline { .. }
+        | PublishError::Stopped
         | PublishError::ShuttingDown => Code::Internal,
     };
     async_error(code, error)
@@ -166,6 +170,8 @@ pub(crate) fn nack(error: &PublishError) -> Option<ack::Error> {
         | PublishError::NotLeader
         | PublishError::LeadershipMoved
         | PublishError::Closed
+        | PublishError::WentOffline { .. }
+        | PublishError::Stopped
         | PublishError::ShuttingDown => None,
     }
 }

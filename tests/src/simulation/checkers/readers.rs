@@ -73,13 +73,13 @@ pub(in crate::simulation) fn check_times(model: &Model, view: &LogView, time: Ti
     let all = || model.range(model.start..end);
     let expected = all().find(|(_, kept)| kept.time >= time).map(|(offset, _)| offset);
     match view.first_at_or_after(time, end) {
-        Ok(found) if found == expected => {}
+        Ok(found) if found.as_ref().map(|offsets| offsets.start) == expected => {}
         Err(TimeLookupError::Read(_)) => return Ok(()),
         other => return Err(format!("the first at or after {time} is {expected:?}, the log says {other:?}")),
     }
     let expected = all().rev().find(|(_, kept)| kept.time <= time).map(|(offset, _)| offset);
     match (view.last_at_or_before(time, end), expected) {
-        (Ok(found), Some(expected)) if found == expected => Ok(()),
+        (Ok(found), Some(expected)) if found.end == expected.next() => Ok(()),
         (Err(TimeLookupError::BeforeBeginning), None) if all().next().is_some() => Ok(()),
         (Err(TimeLookupError::Empty), None) if all().next().is_none() => Ok(()),
         (Err(TimeLookupError::Read(_)), _) => Ok(()),

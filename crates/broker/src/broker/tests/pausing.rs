@@ -40,6 +40,28 @@ async fn subscribing_resumes_when_it_is_asked_to() {
 }
 
 #[tokio::test]
+async fn a_paused_partition_is_described_as_before_after_a_restart() {
+    let volume = MemoryVolume::new();
+    let broker = start(&volume).await;
+    create(&broker, CreateStream { partitions: 2, ..stream("orders") }).await;
+    publish_ok(&broker, "orders", 0, "one").await;
+    publish_ok(&broker, "orders", 0, "two").await;
+    pause(&broker, "orders", &[], false).await.unwrap();
+    let ends = |broker: &Broker| -> Vec<_> {
+        let described = broker.describe_stream(&Authorized::internal(()), "orders").unwrap();
+        described.partitions.iter().map(|partition| (partition.log_end, partition.high_watermark)).collect()
+    };
+    let before = ends(&broker);
+    let (two, none) = (Some(Offset::new(2)), Some(Offset::ZERO));
+    assert_eq!(before, [(two, two), (none, none)]);
+    stop(broker).await;
+    let broker = start(&volume).await;
+    assert_eq!(ends(&broker), before);
+    assert_eq!(paused(&broker, "orders"), [true, true], "nobody has resumed them");
+    stop(broker).await;
+}
+
+#[tokio::test]
 async fn many_publishers_resume_a_partition_once() {
     let broker = start(&MemoryVolume::new()).await;
     create(&broker, stream("orders")).await;

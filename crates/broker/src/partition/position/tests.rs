@@ -13,21 +13,25 @@ impl EveryTen {
 }
 
 impl TimeIndex for EveryTen {
-    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Offset>, TimeLookupError> {
+    fn first_at_or_after(&self, time: Timestamp, end: Offset) -> Result<Option<Range<Offset>>, TimeLookupError> {
         self.read()?;
         let offsets = self.bounds.log_start.get()..end.get();
-        Ok(offsets.into_iter().find(|n| *n as i64 * 10 >= time.as_nanos()).map(Offset::new))
+        Ok(offsets.into_iter().find(|n| *n as i64 * 10 >= time.as_nanos()).map(one))
     }
 
-    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Offset, TimeLookupError> {
+    fn last_at_or_before(&self, time: Timestamp, end: Offset) -> Result<Range<Offset>, TimeLookupError> {
         self.read()?;
         let offsets = self.bounds.log_start.get()..end.get();
         if offsets.is_empty() {
             return Err(TimeLookupError::Empty);
         }
         let found = offsets.rev().find(|n| *n as i64 * 10 <= time.as_nanos());
-        found.map(Offset::new).ok_or(TimeLookupError::BeforeBeginning)
+        found.map(one).ok_or(TimeLookupError::BeforeBeginning)
     }
+}
+
+fn one(offset: u64) -> Range<Offset> {
+    Offset::new(offset)..Offset::new(offset + 1)
 }
 
 fn log(log_start: u64, high_watermark: u64, log_end: u64) -> LogBounds {

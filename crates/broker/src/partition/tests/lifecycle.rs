@@ -1,5 +1,6 @@
 use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use liftbridge_commitlog::{FaultyVolume, MemoryVolume, Volume};
 use liftbridge_types::{AckPolicy, Offset};
@@ -67,7 +68,7 @@ async fn readonly_survives_a_pause() {
 }
 
 #[tokio::test]
-async fn a_partition_that_begins_paused_touches_no_file() {
+async fn a_partition_that_begins_paused_and_never_had_a_record_touches_no_file() {
     let volume = FaultyVolume::new(0);
     let node = Node::new(Arc::new(volume.clone()), |_| {});
     let before = volume.operation_count();
@@ -76,6 +77,74 @@ async fn a_partition_that_begins_paused_touches_no_file() {
     assert!(partition.is_paused());
     partition.resume().await;
     assert!(partition.publish_and_wait("a", AckPolicy::All).await.is_ok());
+}
+
+/// A partition on this volume whose server is stopped, or killed while the partition is open; how it stood.
+async fn leave_behind(volume: &Arc<dyn Volume>, is_paused: bool) -> (Offset, Offset, Offset) {
+    let node = Node::new(Arc::clone(volume), |_| {});
+    let partition = node.open_with(0, |spec| {
+        spec.settings.segment_max_bytes = 200;
+        spec.settings.retention_max_messages = Some(5);
+    });
+    for _ in 0..20 {
+        partition.publish_and_wait("some value", AckPolicy::All).await.unwrap();
+    }
+    node.advance(Duration::from_secs(3600));
+    partition.settle().await;
+    // Since the files were last closed.
+    partition.publish_and_wait("some value", AckPolicy::All).await.unwrap();
+    if is_paused {
+        partition.pause().await;
+    }
+    let status = partition.status();
+    node.host.stop(false);
+    assert!(status.log_start > Offset::ZERO && status.log_end == Offset::new(21));
+    (status.log_start, status.log_end, status.high_watermark)
+}
+
+#[tokio::test]
+async fn a_partition_that_begins_paused_shows_how_far_it_goes_and_keeps_nothing_open() {
+    for is_paused in [true, false] {
+        let files = GatedVolume::default();
+        let volume: Arc<dyn Volume> = Arc::new(files.clone());
+        let before = leave_behind(&volume, is_paused).await;
+        let made = files.created_files();
+        let node = Node::new(volume, |_| {});
+        let partition = node.open_with(0, |spec| spec.paused = true);
+        let status = partition.status();
+        assert_eq!((status.log_start, status.log_end, status.high_watermark), before);
+        assert_eq!((&status.state, files.open_files()), (&RunState::Paused, 0));
+        assert_eq!(files.created_files() == made, is_paused, "one that was closed cleanly is only looked at");
+        let refused = partition.subscribe(StartPosition::Earliest, StopPosition::OnCancel, false).await;
+        assert_eq!(refused.unwrap_err(), SubscribeError::Paused);
+        partition.resume().await;
+        let acked = partition.publish_and_wait("b", AckPolicy::All).await.unwrap();
+        assert_eq!(acked.offset, Offset::new(21));
+    }
+}
+
+#[tokio::test]
+async fn beginning_paused_costs_a_few_operations_each_however_long_the_log_is() {
+    let volume = FaultyVolume::new(0);
+    leave_behind(&(Arc::new(volume.clone()) as Arc<dyn Volume>), true).await;
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    let before = volume.operation_count();
+    let partition = node.open_with(0, |spec| spec.paused = true);
+    assert_eq!(partition.status().log_end, Offset::new(21));
+    let operations = volume.operation_count() - before;
+    assert!(operations <= 4, "{operations} operations");
+}
+
+#[tokio::test]
+async fn a_paused_partition_whose_files_cannot_be_looked_at_is_paused_all_the_same() {
+    let volume = FaultyVolume::new(0);
+    leave_behind(&(Arc::new(volume.clone()) as Arc<dyn Volume>), true).await;
+    let node = Node::new(Arc::new(volume.clone()), |_| {});
+    volume.fail_operation(0, io::ErrorKind::PermissionDenied);
+    let partition = node.open_with(0, |spec| spec.paused = true);
+    assert_eq!((partition.status().state, partition.status().log_end), (RunState::Paused, Offset::ZERO));
+    partition.resume().await;
+    assert_eq!(partition.status().log_end, Offset::new(21));
 }
 
 #[tokio::test]

@@ -217,8 +217,8 @@ async fn a_failed_sync_takes_one_partition_offline_and_no_other() {
     bad.publish_and_wait("committed", AckPolicy::All).await.unwrap();
     good.publish_and_wait("committed", AckPolicy::All).await.unwrap();
     volume.fail_syncs(Some(io::ErrorKind::Other));
-    let refused = bad.publish_and_wait("lost", AckPolicy::All).await;
-    assert!(matches!(refused, Err(PublishError::Offline { .. })), "{refused:?}");
+    let unknown = bad.publish_and_wait("lost", AckPolicy::All).await;
+    assert!(matches!(unknown, Err(PublishError::WentOffline { .. })), "{unknown:?}");
     volume.fail_syncs(None);
     let refused = bad.publish_and_wait("late", AckPolicy::Leader).await;
     assert!(matches!(refused, Err(PublishError::Offline { .. })), "it stays offline: {refused:?}");
@@ -230,6 +230,26 @@ async fn a_failed_sync_takes_one_partition_offline_and_no_other() {
     let mut subscription = bad.read(StartPosition::Earliest, StopPosition::OnCancel).await;
     assert_eq!(subscription.next().await.unwrap().len(), 1, "what is committed is served");
     assert!(subscription.next().await.is_err());
+}
+
+#[tokio::test]
+async fn what_comes_behind_a_failed_write_is_certainly_not_stored() {
+    let volume = FaultyVolume::new(1);
+    let node = Node::new(Arc::new(volume.clone()), |config| config.batch_messages_max = 2);
+    let partition = node.open(0);
+    partition.publish_and_wait("a", AckPolicy::All).await.unwrap();
+    volume.fail_operation(0, io::ErrorKind::Other);
+    let (mut proposals, answers): (Vec<_>, Vec<_>) = (0..6).map(|_| proposal(b"b")).unzip();
+    partition.publish_all(&mut proposals);
+    for (index, answer) in answers.into_iter().enumerate() {
+        let refused = answer.await.unwrap().unwrap_err();
+        let is_as_expected = match index {
+            0..2 => matches!(refused, PublishError::WentOffline { .. }),
+            _ => matches!(refused, PublishError::Offline { .. }),
+        };
+        assert!(is_as_expected, "{index}: {refused:?}");
+    }
+    assert_eq!(partition.status().log_end, Offset::new(1));
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use liftbridge_types::{AckPolicy, Offset};
 
 use crate::errors::{GoOn, SubscribeError, SubscriptionEnd};
 use crate::partition::host::CONCURRENT_READS_MAX;
-use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting};
+use crate::partition::testing::{BEGIN, GatedVolume, Node, PartitionTesting, proposal};
 use crate::partition::{Partition, READ_BYTES_MODEST};
 use crate::requests::{StartPosition, StopPosition};
 use crate::subscription::Subscription;
@@ -370,6 +370,51 @@ async fn damage_is_told_to_whoever_reads_from_a_time_or_up_to_one_that_it_may_ho
     let up_to = partition.read(StartPosition::Earliest, StopPosition::Timestamp(sought)).await;
     let (offsets, end) = drain(up_to).await;
     assert!(offsets == [0, 1] && is_loss(&end), "{offsets:?}, {end}");
+}
+
+/// Nobody can say in which order lie what cannot be read, so no order is wrong.
+#[tokio::test]
+async fn a_reverse_read_between_times_that_the_same_damage_may_hold_is_told_of_the_damage() {
+    let volume = FaultyVolume::new(3);
+    let node = Node::new(Arc::new(volume.clone()) as Arc<dyn Volume>, |config| config.batch_messages_max = 4);
+    let partition = node.open(4);
+    let (mut batch_ends, mut times) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        node.clock.advance(Duration::from_secs(1));
+        // One batch of four.
+        let (mut proposals, answers): (Vec<_>, Vec<_>) = (0..4).map(|_| proposal(b"some value")).unzip();
+        partition.publish_all(&mut proposals);
+        for answer in answers {
+            times.push(answer.await.unwrap().unwrap().received_at);
+        }
+        batch_ends.push(log_bytes(&volume));
+    }
+    park(&node, &partition).await;
+    volume.flip_bit(&format!("{DIRECTORY}/{LOG}"), batch_ends[1] - 3, 1).unwrap();
+    let is_loss = |end: &SubscriptionEnd| match end {
+        SubscriptionEnd::DataLoss { start, last, .. } => (start.get(), last.get()) == (4, 7),
+        _ => false,
+    };
+    let time = |offset: usize| (StartPosition::Timestamp(times[offset]), StopPosition::Timestamp(times[offset]));
+    let (inside, later) = (time(5), time(6));
+    let offset = |offset| (StartPosition::Offset(offset), StopPosition::Offset(offset));
+    for (start, stop) in [
+        (inside.0, inside.1),
+        (later.0, inside.1),
+        (inside.0, later.1),
+        (inside.0, offset(6).1),
+        (offset(7).0, inside.1),
+        (time(7).0, time(2).1),
+    ] {
+        let read = partition.subscribe(start, stop, true).await.unwrap();
+        let (offsets, end) = drain(read).await;
+        assert!(offsets.is_empty() && is_loss(&end), "{start:?} to {stop:?}: {offsets:?}, {end}");
+    }
+    let read = partition.subscribe(time(9).0, inside.1, true).await.unwrap();
+    let (offsets, end) = drain(read).await;
+    assert!(offsets == [9, 8] && is_loss(&end), "{offsets:?}, {end}");
+    let refused = partition.subscribe(time(2).0, inside.1, true).await;
+    assert!(matches!(refused, Err(SubscribeError::StopAfterStart { .. })), "whatever it is, it is above");
 }
 
 const DIRECTORY: &str = "streams/orders/4";

@@ -87,7 +87,14 @@ fn a_message_that_was_not_stored_says_why() {
 fn a_message_whose_outcome_is_unknown_is_said_to_be_perhaps_stored() {
     let moved = "the partition's leadership moved before the message was acknowledged: it may have been stored";
     let closed = "partition was closed before the message was acknowledged: it may have been stored";
-    for (error, text) in [(PublishError::LeadershipMoved, moved), (PublishError::Closed, closed)] {
+    let offline = "partition went offline before the message was acknowledged, disk gone: it may have been stored";
+    let stopped = "server shut down before the message was acknowledged: it may have been stored";
+    for (error, text) in [
+        (PublishError::LeadershipMoved, moved),
+        (PublishError::Closed, closed),
+        (PublishError::WentOffline { reason: "disk gone".to_owned() }, offline),
+        (PublishError::Stopped, stopped),
+    ] {
         check(&publish(&error), Code::Unavailable, text);
         let told = publish_async(&error);
         assert_eq!((told.code(), told.message.as_str()), (AsyncCode::Internal, text));

@@ -146,6 +146,8 @@ fn refusal(error: PublishError) -> v1::PublishRefusal {
         PublishError::NotLeader => Reason::NotLeader(NOTHING),
         PublishError::LeadershipMoved => Reason::LeadershipMoved(NOTHING),
         PublishError::Closed => Reason::Closed(NOTHING),
+        PublishError::WentOffline { reason } => Reason::WentOffline(reason),
+        PublishError::Stopped => Reason::Stopped(NOTHING),
         PublishError::ShuttingDown => Reason::ShuttingDown(NOTHING),
     };
     v1::PublishRefusal { reason: Some(reason) }
@@ -181,6 +183,8 @@ fn error(reason: Reason) -> PublishError {
         Reason::NotLeader(_) => PublishError::NotLeader,
         Reason::LeadershipMoved(_) => PublishError::LeadershipMoved,
         Reason::Closed(_) => PublishError::Closed,
+        Reason::WentOffline(reason) => PublishError::WentOffline { reason },
+        Reason::Stopped(_) => PublishError::Stopped,
         Reason::ShuttingDown(_) => PublishError::ShuttingDown,
     }
 }
@@ -272,6 +276,8 @@ mod tests {
             PublishError::NotLeader,
             PublishError::LeadershipMoved,
             PublishError::Closed,
+            PublishError::WentOffline { reason: "r".into() },
+            PublishError::Stopped,
             PublishError::ShuttingDown,
         ];
         for sent in errors {

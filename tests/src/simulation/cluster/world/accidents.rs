@@ -246,7 +246,7 @@ impl World {
         let number = numbers[self.dice.index(numbers.len())];
         let id = broker(number);
         let mut partitions = state.streams().iter().flat_map(|stream| &stream.partitions);
-        let is_needed = !self.lost_files.is_empty() || partitions.any(|agreed| self.has_the_only_copy(agreed, &id));
+        let is_needed = !self.lost_files.is_empty() || partitions.any(|agreed| has_the_only_copy(agreed, &id));
         let all_are_members = self.servers.values().all(|server| {
             let known = state.nodes().of_broker(&broker(server.number));
             known.is_some_and(|(_, node)| node.directory == server.directory() && !node.leaving)
@@ -271,12 +271,6 @@ impl World {
         format!("server {number}")
     }
 
-    /// Whether nobody else is known to have everything of this partition.
-    fn has_the_only_copy(&self, agreed: &Partition, id: &BrokerId) -> bool {
-        let mut electable = agreed.isr.iter().chain(agreed.eligible.iter());
-        electable.clone().any(|other| other == id) && !electable.any(|other| other != id)
-    }
-
     fn lose_files(&mut self) -> String {
         let Some(state) = self.furthest_state() else { return String::new() };
         let numbers = self.numbers(|_| true);
@@ -291,7 +285,7 @@ impl World {
             for (partition, agreed) in stream.numbered_partitions() {
                 let key = PartitionKey { stream: stream.id, partition };
                 let is_of_others = self.lost_files.get(&key).is_some_and(|of| *of != number);
-                if agreed.replicas.contains(&id) && !is_of_others && !self.has_the_only_copy(agreed, &id) {
+                if agreed.replicas.contains(&id) && !is_of_others && !has_the_only_copy(agreed, &id) {
                     keys.push(key);
                 }
             }
@@ -399,4 +393,10 @@ impl World {
         }
         Ok(format!("until {:?}", self.now))
     }
+}
+
+/// Whether nobody else is known to have everything of this partition.
+fn has_the_only_copy(agreed: &Partition, id: &BrokerId) -> bool {
+    let mut electable = agreed.isr.iter().chain(agreed.eligible.iter());
+    electable.clone().any(|other| other == id) && !electable.any(|other| other != id)
 }

@@ -77,6 +77,21 @@ impl BegunLogs {
         if list.logs.len() < kept.len().saturating_mul(2).saturating_add(64) {
             return Ok(());
         }
+        self.replace(&mut list, kept)
+    }
+
+    /// Forgets these logs.
+    pub(crate) fn forget(&self, logs: &BTreeSet<LogKey>) -> io::Result<()> {
+        let mut list = self.list.lock();
+        if list.logs.is_disjoint(logs) {
+            return Ok(());
+        }
+        let kept = list.logs.difference(logs).copied().collect();
+        self.replace(&mut list, kept)
+    }
+
+    /// Called before any log is opened: what is noted meanwhile would not be known to be on the medium.
+    fn replace(&self, list: &mut List, kept: BTreeSet<LogKey>) -> io::Result<()> {
         let text = kept.iter().fold(String::new(), |mut text, log| {
             write_line(&mut text, *log);
             text
@@ -230,6 +245,19 @@ mod tests {
         assert!(begun.all().is_empty(), "it was only looked at");
         directory.create("00000000000000000000.log").unwrap();
         assert_eq!(begun.all(), [log(7, 0)].into());
+    }
+
+    #[test]
+    fn a_log_that_is_forgotten_may_begin_again() {
+        let volume = MemoryVolume::new();
+        let begun = BegunLogs::open(&volume).unwrap();
+        begun.note(log(7, 0)).unwrap();
+        begun.note(log(7, 1)).unwrap();
+        begun.forget(&[log(7, 1), log(8, 0)].into()).unwrap();
+        let begun = BegunLogs::open(&volume).unwrap();
+        assert_eq!(begun.all(), [log(7, 0)].into());
+        begun.note(log(7, 1)).unwrap();
+        assert_eq!(BegunLogs::open(&volume).unwrap().all(), [log(7, 0), log(7, 1)].into());
     }
 
     #[test]

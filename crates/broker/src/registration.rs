@@ -41,6 +41,7 @@ pub(crate) async fn register(
         let index = follower.catch_up_during(node, propose(node, registration, question)).await?;
         follower.catch_up_to(node, index).await;
         if !lost.look(node, identity).await? {
+            lost.settle(identity);
             return Ok(index);
         }
     }
@@ -140,7 +141,8 @@ impl Lost {
                 if !CommitLog::is_in(&*volume.directory(&directory))? {
                     let from =
                         if others == 0 { "what it held is lost" } else { "what it held must come from the others" };
-                    tracing::error!(%stream, partition = %log.1, directory, "the files of a partition are gone: {from}");
+                    tracing::error!(%stream, partition = %log.1, directory,
+                        "the files of a partition are gone, or a crash came before the first was made: {from}");
                     gone.push(log);
                 }
             }
@@ -151,5 +153,12 @@ impl Lost {
         let is_any = !gone.is_empty();
         self.logs.extend(gone);
         Ok(is_any)
+    }
+
+    /// It is agreed on that these logs are gone: they are as if they had never been begun.
+    fn settle(&self, identity: &Identity) {
+        if let Err(error) = identity.begun_logs.forget(&self.logs) {
+            tracing::warn!(%error, "what was lost is noted still; the next start says so again");
+        }
     }
 }

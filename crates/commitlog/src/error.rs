@@ -72,6 +72,15 @@ pub enum OpenError {
         /// The newest version known here.
         supported: u8,
     },
+    /// What was durable at the end of the log cannot be read, and [`LogOptions::refuse_damaged_end`](crate::LogOptions) is set. The
+    /// files are as they were.
+    #[error("the newest records are damaged or missing (offsets {start} to {end})")]
+    EndDamaged {
+        /// The first damaged offset.
+        start: Offset,
+        /// The offset after the last damaged one.
+        end: Offset,
+    },
 }
 
 /// Nothing was appended.

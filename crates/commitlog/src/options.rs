@@ -29,6 +29,9 @@ pub struct LogOptions {
     pub checkpoint_interval_bytes: u64,
     /// Newest batches kept in memory for readers near the end, in bytes; 0 = none.
     pub tail_bytes_max: usize,
+    /// Whether a log of which the newest records are damaged is not opened. Else it goes on behind them, and leaves a file that says
+    /// so: whoever would rather put a backup in its place must not find that there.
+    pub refuse_damaged_end: bool,
     /// When appends are forced to the medium.
     pub sync: SyncPolicy,
     /// How much is kept.
@@ -43,6 +46,7 @@ impl Default for LogOptions {
             index_interval_bytes: 4096,
             checkpoint_interval_bytes: 32 * 1024 * 1024,
             tail_bytes_max: 1024 * 1024,
+            refuse_damaged_end: false,
             sync: SyncPolicy::Commit,
             retention: RetentionLimits::default(),
         }

@@ -339,6 +339,11 @@ impl Recovery<'_> {
         // Nothing but the name of a segment of its own keeps in mind what is damaged at the end of the log: the bytes may
         // rot on, and a tear behind them could not be told from them then.
         if found_end < durable_once || segments.last().is_some_and(|newest| newest.ends_damaged()) {
+            if self.options.refuse_damaged_end {
+                let newest = self.report.damaged.iter().find(|damaged| damaged.end == log_end).cloned();
+                let Range { start, end } = newest.unwrap_or(found_end.min(durable_once)..log_end);
+                return Err(OpenError::EndDamaged { start, end });
+            }
             let begun = Segment::empty(log_end);
             begun.create_file(self.storage)?;
             small_file::sync_directory(self.storage)?;

@@ -127,11 +127,15 @@ impl RaftLog {
             segment_bytes_max: SEGMENT_BYTES_MAX,
             tail_bytes_max: 0,
             sync: SyncPolicy::Commit,
+            refuse_damaged_end: true,
             // Any sealed segment may go; which ones do is said each time by how far `clean` may go.
             retention: RetentionLimits { bytes: Some(1), ..RetentionLimits::default() },
             ..LogOptions::default()
         };
-        let (log, report) = CommitLog::open(storage, options)?;
+        let (log, report) = CommitLog::open(storage, options).map_err(|error| match error {
+            OpenError::EndDamaged { start, end } => RaftLogError::NewestDamaged { start, end },
+            other => RaftLogError::Open(other),
+        })?;
         if !report.clean && log.log_end() > log.log_start() {
             tracing::info!(cut = report.bytes_cut, "metadata log was not closed cleanly and was recovered");
         }

@@ -357,7 +357,9 @@ impl Partition {
             OpenError::Storage(storage) if storage.shortage() == Some(Shortage::Files) => {
                 NotOpened::Passing(error.to_string())
             }
-            OpenError::Storage(_) | OpenError::NewerFormat { .. } => NotOpened::Failed(error.to_string()),
+            OpenError::Storage(_) | OpenError::NewerFormat { .. } | OpenError::EndDamaged { .. } => {
+                NotOpened::Failed(error.to_string())
+            }
         })?;
         self.log_recovery(&report);
         // Whatever recovery kept is this replica's; on the medium it may count as committed.

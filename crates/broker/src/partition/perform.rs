@@ -270,7 +270,9 @@ impl Partition {
                     Effect::Acknowledge { id, offset, received_at, acknowledged_at } => {
                         if let Some(owed) = open.owed.take(id) {
                             let route = Arc::clone(&self.route);
-                            owed.reply.answer(Ok(Acked { route, offset, received_at, acked_at: acknowledged_at }));
+                            // Messages of one batch have times that differ, and may come to lie after now.
+                            let acked_at = acknowledged_at.max(received_at);
+                            owed.reply.answer(Ok(Acked { route, offset, received_at, acked_at }));
                         }
                     }
                     Effect::Refuse { id, refusal } => {

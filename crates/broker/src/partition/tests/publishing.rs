@@ -68,6 +68,7 @@ async fn acknowledgements_carry_route_and_both_times() {
     assert_eq!(first.received_at, crate::partition::testing::BEGIN.plus(Duration::from_secs(5)));
     assert!(second.received_at > first.received_at, "times strictly increase");
     assert_eq!(first.acked_at, first.received_at, "no time passed");
+    assert_eq!(second.acked_at, second.received_at, "nothing is acknowledged before it came");
     let received = partition.status().messages_received;
     assert_eq!((received.first, received.latest), (Some(first.received_at), Some(second.received_at)));
 }

@@ -93,6 +93,30 @@ fn damage_at_the_end_of_the_log_is_never_taken_for_an_empty_cluster() {
     }
 }
 
+/// Whoever puts the damaged file right, or a backup in its place, has the metadata back.
+#[test]
+fn a_start_that_is_refused_changes_nothing() {
+    let volume = FaultyVolume::new(10);
+    let opened = Opened::on(&volume, 1000);
+    opened.propose(register("a")).unwrap();
+    opened.propose(create("one", 1, Exactly(1))).unwrap();
+    let state = opened.metadata.state().clone();
+    drop(opened);
+    let files = || {
+        let mut files = volume.directory("raft").list().unwrap();
+        files.sort_by(|one, other| one.name.cmp(&other.name));
+        files
+    };
+    let before = files();
+    let log = before.iter().rfind(|file| file.name.ends_with(".log")).unwrap();
+    let flip = || volume.flip_bit(&format!("raft/{}", log.name), log.bytes - 5, 3).unwrap();
+    flip();
+    assert!(Opened::try_on(&volume, &options(1000)).is_err());
+    assert_eq!(files(), before);
+    flip();
+    assert_eq!(*Opened::on(&volume, 1000).metadata.state(), state);
+}
+
 #[test]
 fn snapshots_without_their_log_are_refused() {
     let volume = MemoryVolume::new();

@@ -216,6 +216,7 @@ fn options(dice: &mut Dice) -> LogOptions {
         index_interval_bytes: 100 + u32::try_from(dice.below(400)).expect("it is small"),
         checkpoint_interval_bytes: 200 + dice.below(8000),
         tail_bytes_max: dice.index(3000),
+        refuse_damaged_end: false,
         sync: if dice.percent(85) { SyncPolicy::Commit } else { SyncPolicy::Never },
         retention: RetentionLimits {
             bytes: some(dice, 20_000),

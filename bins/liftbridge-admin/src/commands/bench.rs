@@ -39,11 +39,22 @@ pub(crate) async fn run(
     }
 }
 
+/// The stream that is there for measurements.
+const DEFAULT_STREAM: &str = "bench";
+
+/// The stream that is measured.
+#[derive(Clone, Copy, Debug)]
+struct BenchStream {
+    partitions: u32,
+    /// Whether nobody else can have messages in it.
+    is_ours: bool,
+}
+
 /// What both measurements need to know.
 #[derive(Debug, clap::Args)]
 struct WorkloadArguments {
     /// Stream to use; created when it does not exist, never deleted.
-    #[arg(long, default_value = "bench")]
+    #[arg(long, default_value = DEFAULT_STREAM)]
     stream: String,
     /// Partitions of the stream when it is created.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
@@ -65,17 +76,18 @@ impl WorkloadArguments {
         Ok(clients)
     }
 
-    /// Makes sure that the stream exists and says how many partitions it has.
-    async fn create_stream(&self, client: &Client) -> Result<u32, Failure> {
+    /// Makes sure that the stream exists.
+    async fn create_stream(&self, client: &Client) -> Result<BenchStream, Failure> {
         let stream = NewStream::new(&self.stream).partitions(self.partitions);
         match client.create_stream(stream).await {
-            Ok(()) => return Ok(self.partitions),
+            Ok(()) => return Ok(BenchStream { partitions: self.partitions, is_ours: true }),
             Err(CreateStreamError::Exists { .. }) => {}
             Err(error) => return Err(error.into()),
         }
         let metadata = client.fetch_metadata(&[&self.stream]).await?;
         let stream = metadata.streams.first().ok_or_else(|| Failure::NoSuchStream { name: self.stream.clone() })?;
-        Ok(u32::try_from(stream.partitions.len()).unwrap_or(u32::MAX))
+        let partitions = u32::try_from(stream.partitions.len()).unwrap_or(u32::MAX);
+        Ok(BenchStream { partitions, is_ours: self.stream == DEFAULT_STREAM })
     }
 
     /// A value of the size asked for, which no compression makes smaller.

@@ -310,6 +310,7 @@ fn log_options(dice: &mut Dice) -> LogOptions {
         index_interval_bytes: 100 + u32::try_from(dice.below(400)).expect("it is small"),
         checkpoint_interval_bytes: 200 + dice.below(8000),
         tail_bytes_max: dice.index(3000),
+        refuse_damaged_end: false,
         sync: SyncPolicy::Commit,
         retention: RetentionLimits { messages: dice.percent(30).then_some(60), ..RetentionLimits::default() },
     }

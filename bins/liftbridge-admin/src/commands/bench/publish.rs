@@ -66,7 +66,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let workload = &arguments.workload;
     let clients = workload.connect(connection).await?;
-    let partitions = workload.create_stream(&clients[0]).await?;
+    let partitions = workload.create_stream(&clients[0]).await?.partitions;
     let load = arguments.load();
     let started = Instant::now();
     let outcome = load.run(&clients).await?;

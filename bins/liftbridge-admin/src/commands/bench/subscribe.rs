@@ -12,7 +12,7 @@ use crate::arguments::ConnectionArguments;
 use crate::commands::bench::latency::{Latencies, LatencyView};
 use crate::commands::bench::load::{Load, STAMP_BYTES, stamp_of};
 use crate::commands::bench::pacer::Extent;
-use crate::commands::bench::{Throughput, WorkloadArguments};
+use crate::commands::bench::{BenchStream, Throughput, WorkloadArguments};
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::values;
@@ -26,9 +26,13 @@ const FILL_WINDOW: u32 = 1000;
 pub(crate) struct SubscribeBenchArguments {
     #[command(flatten)]
     workload: WorkloadArguments,
-    /// Messages to read. When the stream has fewer, it is filled up first. With --rate: messages to publish and receive.
+    /// Messages to read. When the stream has fewer, it is filled up first if it was created for that or is called `bench`. With
+    /// --rate: messages to publish and receive.
     #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(1..))]
     count: u64,
+    /// Fill up a stream that is somebody's, too.
+    #[arg(long)]
+    fill: bool,
     /// Stop after so long even when messages are left.
     #[arg(long, value_parser = values::duration, value_name = "TIME")]
     duration: Option<Duration>,
@@ -78,10 +82,11 @@ pub(super) async fn run(
         )));
     }
     let clients = workload.connect(connection).await?;
-    let partitions = workload.create_stream(&clients[0]).await?;
+    let stream = workload.create_stream(&clients[0]).await?;
+    let partitions = stream.partitions;
     let (received, elapsed) = match arguments.rate {
         Some(_) => arguments.follow(&clients, partitions).await?,
-        None => arguments.catch_up(&clients, partitions).await?,
+        None => arguments.catch_up(&clients, stream).await?,
     };
     let report = ReportView {
         stream: workload.stream.clone(),
@@ -112,18 +117,18 @@ impl SubscribeBenchArguments {
     }
 
     /// Reads what is stored, from the earliest message on.
-    async fn catch_up(&self, clients: &[Client], partitions: u32) -> Result<(Received, Duration), Failure> {
-        self.fill(&clients[0]).await?;
+    async fn catch_up(&self, clients: &[Client], stream: BenchStream) -> Result<(Received, Duration), Failure> {
+        self.fill(&clients[0], stream.is_ours || self.fill).await?;
         let started = Instant::now();
-        let readers = self.begin(clients, partitions, Start::Earliest, Stop::Latest).await?;
+        let readers = self.begin(clients, stream.partitions, Start::Earliest, Stop::Latest).await?;
         let until = self.duration.map(|duration| started + duration);
         let (_, never) = watch::channel(());
         let received = read_all(readers, self.count, until, None, never).await?;
         Ok((received, started.elapsed()))
     }
 
-    /// Publishes until the stream has as many messages as are to be read.
-    async fn fill(&self, client: &Client) -> Result<(), Failure> {
+    /// Publishes until the stream has as many messages as are to be read, if it may be filled.
+    async fn fill(&self, client: &Client, may_fill: bool) -> Result<(), Failure> {
         let metadata = client.fetch_metadata(&[&self.workload.stream]).await?;
         let stream =
             metadata.streams.first().ok_or_else(|| Failure::NoSuchStream { name: self.workload.stream.clone() })?;
@@ -131,7 +136,15 @@ impl SubscribeBenchArguments {
         for partition in &stream.partitions {
             stored += client.fetch_partition_metadata(&stream.name, partition.id).await?.high_watermark.get();
         }
-        published(&self.load(self.count.saturating_sub(stored)), client).await
+        let missing = self.count.saturating_sub(stored);
+        if missing > 0 && !may_fill {
+            return Err(Failure::Usage(format!(
+                "stream `{}` has {stored} messages, fewer than --count {}: ask for fewer, or have it filled with random \
+                 ones by --fill",
+                self.workload.stream, self.count
+            )));
+        }
+        published(&self.load(missing), client).await
     }
 
     /// Reads what is being published.

@@ -274,7 +274,7 @@ impl Shared {
     fn run(&self, mut node: RaftNode, requests: &Receiver<Request>) {
         let served = catch_unwind(AssertUnwindSafe(|| self.serve(&mut node, requests)));
         let reason = match served {
-            Ok(Ok(())) => return node.close(),
+            Ok(Ok(())) => return node.close(LogIndex::new(self.carried_out.load(Ordering::Acquire))),
             Ok(Err(failure)) => failure.to_string(),
             Err(panic) => {
                 format!("metadata stopped at a broken invariant: {}; restart the server", panic_text(&*panic))

@@ -114,9 +114,9 @@ impl MetadataNode {
         Ok(())
     }
 
-    /// Leaves clean files behind.
-    pub fn close(mut self) {
-        self.node.close();
+    /// Leaves clean files behind, and a snapshot of what `carried_out` covers.
+    pub fn close(mut self, carried_out: LogIndex) {
+        self.node.close(carried_out);
     }
 }
 

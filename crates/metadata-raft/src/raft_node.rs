@@ -406,8 +406,15 @@ impl RaftNode {
         }
     }
 
-    /// Leaves clean files behind.
-    pub(crate) fn close(&mut self) {
+    /// Leaves clean files behind, and a snapshot of what `carried_out` covers: few logs get as long as the threshold, and without
+    /// a snapshot there is one copy of each entry here.
+    pub(crate) fn close(&mut self, carried_out: LogIndex) {
+        if self.commands_since_snapshot > 0 && self.applied <= carried_out {
+            self.prepare_snapshot(self.applied, self.applied_term);
+        }
+        if let Err(error) = self.maybe_write_snapshot(carried_out) {
+            return tracing::warn!(%error, "metadata log was not closed cleanly; the next start recovers it");
+        }
         if let Err(error) = self.raw.mut_store().close() {
             tracing::warn!(%error, "metadata log was not closed cleanly; the next start recovers it");
         }

@@ -134,11 +134,16 @@ impl RaftNode {
         self.digests.note(index, self.state.read().digest);
         self.commands_since_snapshot = self.commands_since_snapshot.saturating_add(1);
         if self.due_snapshot.is_none() && self.commands_since_snapshot >= self.options.snapshot_threshold {
-            let body = self.raw.store().encode_snapshot(index, term, &self.state.read());
-            let membership = self.raw.store().membership().clone();
-            self.due_snapshot = Some(DueSnapshot { index, term, membership, body });
-            self.commands_since_snapshot = 0;
+            self.prepare_snapshot(index, term);
         }
+    }
+
+    /// The state is that after the entry at `index`: it is to be written down.
+    pub(super) fn prepare_snapshot(&mut self, index: LogIndex, term: u64) {
+        let body = self.raw.store().encode_snapshot(index, term, &self.state.read());
+        let membership = self.raw.store().membership().clone();
+        self.due_snapshot = Some(DueSnapshot { index, term, membership, body });
+        self.commands_since_snapshot = 0;
     }
 }
 

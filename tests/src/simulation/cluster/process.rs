@@ -273,7 +273,7 @@ impl Process {
     pub(super) fn stop(mut self) -> Vec<Said> {
         self.close_replicas();
         if let Some(metadata) = self.metadata.take() {
-            metadata.close();
+            metadata.close(self.carried_out);
         }
         self.outbox.take()
     }

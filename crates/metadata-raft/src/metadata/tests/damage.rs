@@ -117,6 +117,29 @@ fn a_start_that_is_refused_changes_nothing() {
     assert_eq!(*Opened::on(&volume, 1000).metadata.state(), state);
 }
 
+/// Stopped cleanly twice, the metadata is in two snapshots, and the log goes on from the older one.
+#[test]
+fn after_clean_stops_no_snapshot_is_the_only_one() {
+    let volume = FaultyVolume::new(11);
+    let mut state = None;
+    for name in ["one", "two", "three"] {
+        let opened = Opened::on(&volume, 1000);
+        opened.propose(register("a")).unwrap();
+        let index = opened.propose(create(name, 1, Exactly(1))).unwrap();
+        opened.metadata.carried_out(index);
+        opened.metadata.close();
+        state = Some(opened.metadata.state().clone());
+    }
+    let state = state.unwrap();
+    let files = snapshot_files(&volume);
+    assert_eq!(files.len(), 2);
+    for path in files.iter().map(|file| format!("raft/snapshots/{file}")) {
+        volume.flip_bit(&path, 40, 1).unwrap();
+        assert_eq!(*Opened::on(&volume, 1000).metadata.state(), state, "{path}");
+        volume.flip_bit(&path, 40, 1).unwrap();
+    }
+}
+
 #[test]
 fn snapshots_without_their_log_are_refused() {
     let volume = MemoryVolume::new();

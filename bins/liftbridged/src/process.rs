@@ -114,6 +114,7 @@ fn broker_config(config: &Config, server: &Server, peers: Option<&PeerListener>)
         advertised_port: config.addresses.advertised_port.unwrap_or_else(|| server.grpc_address().port()),
         stream_defaults: config.stream_defaults.clone(),
         sync: config.sync,
+        boot_id: boot_id(),
         batch_messages_max: config.batch_messages_max,
         batch_time_max: config.batch_time_max,
         message_bytes_max: config.message_bytes_max,
@@ -125,6 +126,12 @@ fn broker_config(config: &Config, server: &Server, peers: Option<&PeerListener>)
         cluster: cluster(config, peers),
         ..BrokerConfig::new(volume, server_id)
     }
+}
+
+/// In which boot of the machine this is, where the system tells.
+fn boot_id() -> Option<String> {
+    let id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?;
+    Some(id.trim().to_owned()).filter(|id| !id.is_empty())
 }
 
 fn random_server_id() -> BrokerId {

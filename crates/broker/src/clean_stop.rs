@@ -1,8 +1,10 @@
 //! Whether everything that was reported as durable before is still there. Owns the file `running`; never what follows.
 //!
 //! With a sync before every acknowledgement nothing durable is ever lost with a process or a machine. With any other policy
-//! the newest records live in the operating system's memory for a while, so that only a clean stop proves that they are there:
-//! the file `running` is made before the first of them can be written, and goes when everything is closed.
+//! the newest records live in the operating system's memory for a while, so that only a clean stop proves that they are there, or
+//! that the machine has not been started since: a process that is killed takes nothing away from that memory. The file
+//! `running` is made before the first of them can be written, and goes when everything is closed. It says in which
+//! boot of the machine that was, where that is known.
 
 use std::io;
 
@@ -12,15 +14,22 @@ use crate::one_line_file::{self, Line};
 
 const FILE: &str = "running";
 
-/// Begins a life under this policy; whether the life before left everything behind that it had reported as durable.
-pub(crate) fn begin(volume: &dyn Volume, sync: SyncPolicy) -> io::Result<bool> {
-    let kept_all = one_line_file::read(volume, FILE)? == Line::Missing;
-    match (sync, kept_all) {
-        // It stays as long as the log that lost something is not known to be one that has.
-        (SyncPolicy::Commit, true) | (_, false) => {}
-        (_, true) => one_line_file::create(volume, FILE, "records are written without being synced")?,
+/// What the file says where it is not known in which boot of the machine this is.
+const UNKNOWN_BOOT: &str = "records are written without being synced";
+
+/// Begins a life under this policy, in this `boot` of the machine; whether the life before left everything behind that it had
+/// reported as durable.
+pub(crate) fn begin(volume: &dyn Volume, sync: SyncPolicy, boot: Option<&str>) -> io::Result<bool> {
+    match one_line_file::read(volume, FILE)? {
+        Line::Missing if sync == SyncPolicy::Commit => Ok(true),
+        Line::Missing => {
+            one_line_file::create(volume, FILE, boot.unwrap_or(UNKNOWN_BOOT))?;
+            Ok(true)
+        }
+        // It stays as long as the log that may have lost something is not closed.
+        Line::Whole(line) => Ok(boot.is_some_and(|boot| boot == line)),
+        Line::Damaged => Ok(false),
     }
-    Ok(kept_all)
 }
 
 /// Ends a life in which everything was closed.
@@ -40,11 +49,24 @@ mod tests {
     #[test]
     fn only_a_clean_stop_proves_that_unsynced_records_are_there() {
         let volume = MemoryVolume::new();
-        assert!(begin(&volume, SyncPolicy::Never).unwrap());
-        assert!(!begin(&volume, SyncPolicy::Never).unwrap());
-        assert!(!begin(&volume, SyncPolicy::Commit).unwrap(), "what came before was not synced either");
+        assert!(begin(&volume, SyncPolicy::Never, None).unwrap());
+        assert!(!begin(&volume, SyncPolicy::Never, None).unwrap());
+        assert!(!begin(&volume, SyncPolicy::Commit, None).unwrap(), "what came before was not synced either");
         end(&volume).unwrap();
-        assert!(begin(&volume, SyncPolicy::Commit).unwrap());
-        assert!(begin(&volume, SyncPolicy::Commit).unwrap(), "every record is synced");
+        assert!(begin(&volume, SyncPolicy::Commit, None).unwrap());
+        assert!(begin(&volume, SyncPolicy::Commit, None).unwrap(), "every record is synced");
+    }
+
+    #[test]
+    fn a_killed_process_leaves_its_records_with_the_system_and_a_machine_does_not() {
+        let volume = MemoryVolume::new();
+        let begin = |boot| begin(&volume, SyncPolicy::Never, Some(boot)).unwrap();
+        assert!(begin("first"));
+        assert!(begin("first"), "killed, and started again");
+        assert!(!begin("second"), "the machine was");
+        assert!(!begin("second"), "that is not made good by another start");
+        end(&volume).unwrap();
+        assert!(begin("second"));
+        assert!(!super::begin(&volume, SyncPolicy::Never, None).unwrap());
     }
 }

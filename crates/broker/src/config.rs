@@ -24,6 +24,9 @@ pub struct BrokerConfig {
     pub stream_defaults: StreamSettings,
     /// When appends are forced to the medium.
     pub sync: SyncPolicy,
+    /// In which boot of the machine this is, one line; `None` = not known. In the same one, what was written is there even if it
+    /// was never synced, whatever became of the process.
+    pub boot_id: Option<String>,
     /// Most messages in one batch (`batch.max.messages`), at least 1.
     pub batch_messages_max: usize,
     /// How long a batch waits for more messages (`batch.max.time`); zero = not at all.
@@ -64,6 +67,7 @@ impl BrokerConfig {
             advertised_port: 9292,
             stream_defaults: StreamSettings::default(),
             sync: SyncPolicy::Commit,
+            boot_id: None,
             batch_messages_max: 1024,
             batch_time_max: Duration::ZERO,
             message_bytes_max: 1024 * 1024,

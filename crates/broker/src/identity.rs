@@ -30,7 +30,7 @@ pub(crate) fn identify(config: &BrokerConfig) -> Result<Identity, StartError> {
     let id = server_id::load_or_create(volume, &config.server_id)?;
     let directory = directory_id::load_or_create(volume)?;
     let presence = metadata_presence(volume).map_err(|error| StartError::Metadata { reason: error.to_string() })?;
-    let kept_log = clean_stop::begin(volume, config.sync).map_err(unusable)?;
+    let kept_log = clean_stop::begin(volume, config.sync, config.boot_id.as_deref()).map_err(unusable)?;
     let begun_logs = Arc::new(BegunLogs::open(volume).map_err(unusable)?);
     Ok(Identity { id, directory, presence, had_streams, kept_log, begun_logs })
 }

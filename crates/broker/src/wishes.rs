@@ -62,10 +62,15 @@ async fn carry_out(node: &Node, Wished { route, stream, wish }: Wished) {
     }
 }
 
-/// A broker that is to be in sync and cannot be, as far as is known here.
+/// A broker that is to be in sync, or to lead, and cannot, as far as is known here.
 fn unfit_in(state: &ClusterState, command: &Command) -> Option<BrokerId> {
-    let Command::ChangeInSync(change) = command else { return None };
-    change.in_sync.iter().find(|life| state.brokers().is_unfit(life)).map(|life| life.id.clone())
+    match command {
+        Command::ChangeInSync(change) => {
+            change.in_sync.iter().find(|life| state.brokers().is_unfit(life)).map(|life| life.id.clone())
+        }
+        Command::MoveLeader(change) => Some(&change.to).filter(|to| !state.brokers().is_serving(to)).cloned(),
+        _ => None,
+    }
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ impl Partition {
 
     /// Bounds what the next open has to scan after a crash. A failure costs that open time; one that matters more meets the
     /// next append too.
-    fn maybe_checkpoint(&self, core: &mut Core) {
+    fn maybe_checkpoint(self: &Arc<Self>, core: &mut Core) {
         if let State::Open(replica) = &mut core.state
             && let Err(error) = replica.open.log.maybe_checkpoint(replica.role.high_watermark())
         {
@@ -56,7 +56,7 @@ impl Partition {
     }
 
     /// Forces to the medium what was written since the last time.
-    pub(super) fn sync_written(&self, core: &mut Core) {
+    pub(super) fn sync_written(self: &Arc<Self>, core: &mut Core) {
         core.sync_scheduled = false;
         if let State::Open(replica) = &mut core.state
             && replica.open.log.durable_end() < replica.open.log.log_end()
@@ -111,7 +111,7 @@ impl Partition {
     }
 
     /// Closes files and caches and gives memory back, until the partition is used again.
-    pub(super) fn park(&self, core: &mut Core) {
+    pub(super) fn park(self: &Arc<Self>, core: &mut Core) {
         let State::Open(replica) = &mut core.state else { return };
         if let RoleHere::Leading(leader) = &mut replica.role {
             leader.shrink();
@@ -126,7 +126,7 @@ impl Partition {
     }
 
     /// A shortage is waited out, any other failure of the log takes the partition offline.
-    fn survive(&self, core: &mut Core, result: Result<(), AppendError>) {
+    fn survive(self: &Arc<Self>, core: &mut Core, result: Result<(), AppendError>) {
         match result {
             Ok(()) => {}
             Err(AppendError::Storage(error)) if error.shortage().is_some() => {

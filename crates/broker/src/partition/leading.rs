@@ -131,9 +131,17 @@ impl Partition {
 
     /// Has another replica lead, if there is one that has everything; whether this one `leaves` the in-sync replicas with that.
     pub(super) fn want_another_leader(&self, leader: &Leader, leaves: bool) {
-        let Assignment { epoch, in_sync, eligible, .. } = leader.assignment();
+        match leader.successor() {
+            Some(to) => self.wish(Wish::MoveLeader { epoch: leader.assignment().epoch, to: to.clone(), leaves }),
+            None => self.want_another(leader.assignment(), leaves),
+        }
+    }
+
+    /// Has another replica lead that has everything, as far as is agreed on, and can be reached.
+    pub(super) fn want_another(&self, assignment: &Assignment, leaves: bool) {
+        let Assignment { epoch, in_sync, eligible, .. } = assignment;
         let mut others = in_sync.iter().chain(eligible).filter(|id| **id != self.broker_id);
-        if let Some(to) = leader.successor().or(others.next()) {
+        if let Some(to) = others.find(|id| self.host.peers.is_linked(id)) {
             self.wish(Wish::MoveLeader { epoch: *epoch, to: to.clone(), leaves });
         }
     }

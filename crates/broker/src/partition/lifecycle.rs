@@ -243,7 +243,7 @@ impl Partition {
     }
 
     /// Open becomes offline, with the reason. Logged here and nowhere else. What is committed can still be read.
-    pub(super) fn become_offline(&self, core: &mut Core, reason: String) {
+    pub(super) fn become_offline(self: &Arc<Self>, core: &mut Core, reason: String) {
         if matches!(core.state, State::Deleted | State::Stopped) {
             return;
         }
@@ -256,6 +256,25 @@ impl Partition {
         if let State::Open(mut replica) = before {
             self.resign(&mut replica, &PublishError::WentOffline { reason });
             self.hand_on(&mut replica);
+            self.plan_hand_on(core);
+        } else {
+            self.hand_on_again(core);
+        }
+    }
+
+    /// Offline, and named leader all the same, because it is so since a start or what was wished is lost: has another one lead, and
+    /// asks for that until one does.
+    pub(super) fn hand_on_again(self: &Arc<Self>, core: &mut Core) {
+        if core.assignment.leader.as_ref() == Some(&self.broker_id) && core.tick_at.is_none() {
+            self.want_another(&core.assignment, true);
+            self.plan_hand_on(core);
+        }
+    }
+
+    fn plan_hand_on(self: &Arc<Self>, core: &mut Core) {
+        if core.assignment.replicas.len() > 1 {
+            core.tick_at = Some(self.host.clock.elapsed().saturating_add(TROUBLE_RETRY));
+            self.host.upkeep.schedule(TROUBLE_RETRY, Duty::Tick, Arc::downgrade(self));
         }
     }
 

@@ -71,15 +71,20 @@ impl Partition {
             return;
         }
         self.board.show_replicated(assignment.replicas.len() > 1);
-        core.assignment = assignment;
+        let before = std::mem::replace(&mut core.assignment, assignment);
         core.incarnation = incarnation.or(core.incarnation);
         let role = self.agreed_role(core);
+        if let State::Offline { .. } = core.state {
+            return self.hand_on_again(core);
+        }
         let Core { state: State::Open(replica), assignment, .. } = core else { return };
         let goes_on = replica.role.leader_epoch() == Some(assignment.leader_epoch)
             && replica.role.leads() == (role == Role::Leader);
         if goes_on {
             let assigned = Event::Assigned(Box::new(assignment.clone()));
             self.step_alone(replica, assigned, None);
+            let is_new = |life: &&BrokerLife| before.replicas.iter().all(|known| known.id != life.id);
+            self.tell_links(replica, assignment.replicas.iter().filter(is_new));
             self.plan_tick(core);
         } else {
             self.change_role(core);
@@ -166,14 +171,17 @@ impl Partition {
             if self.host.is_session_lapsed() {
                 self.step_alone(replica, Event::Lapsed, None);
             }
-            for life in &core.assignment.replicas {
-                if self.host.peers.is_linked(&life.id) {
-                    self.step_alone(replica, Event::Link { to: life.id.clone(), up: true }, None);
-                }
-            }
+            self.tell_links(replica, core.assignment.replicas.iter());
         }
         self.own_up(replica);
         self.plan_tick(core);
+    }
+
+    /// Tells a leader which of these can be reached: it hears of links only when they come up or go down.
+    fn tell_links<'a>(&self, replica: &mut Replica, lives: impl Iterator<Item = &'a BrokerLife>) {
+        for life in lives.filter(|life| self.host.peers.is_linked(&life.id)) {
+            self.step_alone(replica, Event::Link { to: life.id.clone(), up: true }, None);
+        }
     }
 
     /// The end of what counts as being on stable storage, under the node's sync policy.

@@ -77,7 +77,7 @@ impl Brokers {
     }
 
     /// Whether the broker is there and heard of.
-    pub(crate) fn is_serving(&self, id: &BrokerId) -> bool {
+    pub fn is_serving(&self, id: &BrokerId) -> bool {
         self.get(id).is_some_and(|broker| !broker.fenced)
     }
 

@@ -106,3 +106,27 @@ async fn where_nobody_has_room_nobody_steps_aside_and_publishing_goes_on_by_itse
     publish(&replicas, 0, &["c"]).await;
     check_same(&replicas, 2, 3).await;
 }
+
+#[tokio::test]
+async fn a_leader_that_is_offline_asks_until_another_one_leads() {
+    let faulty: Vec<Arc<FaultyVolume>> = (0..2).map(|seed| Arc::new(FaultyVolume::new(seed))).collect();
+    let volumes = faulty.iter().map(|volume| Arc::clone(volume) as Arc<dyn Volume>).collect();
+    let mut replicas = Replicas::start(volumes, |_, _| ()).await;
+    publish(&replicas, 0, &["a"]).await;
+    check_same(&replicas, 2, 1).await;
+    let failing = Arc::clone(&faulty[0]);
+    // The first three read which logs were begun.
+    replicas.restart(0, true, move |_| failing.fail_operation(3, std::io::ErrorKind::Other)).await;
+    assert!(matches!(replicas.partition(0).status().state, RunState::Offline { .. }));
+    replicas.agree(|agreed| agreed.leader = Some(broker(0)), &[0, 1]).await;
+    let wish = Wish::MoveLeader { epoch: replicas.agreed.epoch, to: broker(1), leaves: true };
+    replicas.wishes_of(0);
+    for round in 0..3 {
+        replicas.advance(Duration::from_secs(1)).await;
+        assert_eq!(replicas.wishes_of(0), [wish.clone()], "round {round}");
+    }
+    replicas.elect(1, &[1], &[0, 1]).await;
+    replicas.wishes_of(0);
+    replicas.advance(Duration::from_secs(5)).await;
+    assert_eq!(replicas.wishes_of(0), [], "another one leads");
+}

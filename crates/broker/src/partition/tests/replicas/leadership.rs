@@ -1,6 +1,8 @@
 //! Who leads, who does not any more, and what becomes of what was written under a leadership that ended.
 
 use super::*;
+use liftbridge_replication::Assignment;
+
 use crate::partition::testing::Answer;
 use crate::workers::{Abandoned, Job};
 
@@ -142,4 +144,22 @@ async fn who_is_pending_when_the_partition_goes_offline_is_told_that_nobody_know
     assert!(matches!(told, PublishError::WentOffline { .. }), "{told:?}");
     let late = replicas.partition(0).publish_and_wait("late", AckPolicy::All).await.unwrap_err();
     assert!(matches!(late, PublishError::Offline { .. }), "{late:?}");
+}
+
+/// The way to a server that is only now given a copy was open all the time, so nobody tells of it.
+#[tokio::test]
+async fn a_replica_that_is_new_is_filled_over_a_link_that_was_there_before() {
+    let mut replicas = replicas(3).await;
+    let third = replicas.agreed.replicas[2].clone();
+    let leave = move |agreed: &mut Assignment| {
+        agreed.replicas.pop();
+        agreed.in_sync.pop();
+    };
+    replicas.agree(leave, &[0, 1]).await;
+    replicas.restart(0, true, |_| ()).await;
+    replicas.elect(1, &[0, 1], &[0, 1]).await;
+    publish(&replicas, 1, &["a", "b"]).await;
+    replicas.agree(move |agreed| agreed.replicas.push(third), &[0, 1, 2]).await;
+    assert_eq!(replicas.ends(2).1, 2);
+    assert_eq!(replicas.asked_in_sync(1), Some(vec![1, 0, 2]));
 }

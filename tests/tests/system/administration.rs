@@ -85,6 +85,8 @@ async fn a_server_alone_is_a_healthy_cluster_of_one() {
         ("liftbridge_partitions_leaderless", 0.0),
         ("liftbridge_partitions_under_replicated", 0.0),
         ("liftbridge_partitions_at_min_isr", 0.0),
+        ("liftbridge_partitions_offline", 0.0),
+        ("liftbridge_partitions_damaged", 0.0),
     ] {
         assert_eq!(gauge(&server, name).await, expected, "{name}");
     }

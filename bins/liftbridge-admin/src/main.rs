@@ -8,6 +8,7 @@ mod failure;
 mod message_view;
 mod output;
 mod progress;
+mod storage_view;
 mod values;
 
 use std::process::ExitCode;

@@ -1,6 +1,7 @@
 //! What people who run a cluster can ask of the broker, and what they are told. Owns the words; never a wire format.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::Duration;
 
 use liftbridge_replication::Wait;
@@ -43,6 +44,43 @@ pub struct ClusterDescription {
     pub counts: PartitionCounts,
     /// The wanted ones of those in trouble, the worst first.
     pub troubled: Vec<TroubledPartition>,
+    /// What is wrong with what this broker itself keeps.
+    pub storage: StorageTroubles,
+}
+
+/// What is wrong with what one broker keeps, which only it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageTroubles {
+    /// Why its metadata log failed: nothing can be agreed on through it until it is restarted.
+    pub metadata_failure: Option<String>,
+    /// How many partitions it keeps in which nothing can be stored.
+    pub offline_count: usize,
+    /// How many partitions it keeps of which some offsets are known to be unreadable.
+    pub damaged_count: usize,
+    /// The wanted ones of these, offline ones first.
+    pub replicas: Vec<TroubledReplica>,
+}
+
+/// A partition as one broker keeps it, and what is wrong with that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TroubledReplica {
+    /// Its stream.
+    pub stream: StreamName,
+    /// Its number.
+    pub partition: PartitionId,
+    /// What is wrong.
+    pub storage: ReplicaStorage,
+}
+
+/// How a partition's files are where they are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaStorage {
+    /// Why nothing can be stored; `None` when that is not so.
+    pub offline: Option<String>,
+    /// Offsets known to be unreadable, ascending; of many ranges the first.
+    pub damaged: Vec<Range<Offset>>,
+    /// How many ranges there are.
+    pub damaged_range_count: usize,
 }
 
 /// A server of the cluster.
@@ -166,6 +204,8 @@ pub struct PartitionExplanation {
     pub replicas: Vec<ExplainedReplica>,
     /// The leader's log, where the leader answers.
     pub log: Option<ExplainedLog>,
+    /// How this broker's own files of it are; nothing is wrong with those it does not keep.
+    pub storage: ReplicaStorage,
     /// What committing waits for.
     pub obstacles: Vec<Obstacle>,
 }

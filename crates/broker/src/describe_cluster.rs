@@ -19,7 +19,7 @@ use crate::errors::{MetadataUnavailable, RemoveMemberError};
 use crate::node::Node;
 
 impl Broker {
-    /// The cluster's members, and which of its partitions are in trouble.
+    /// The cluster's members, which of its partitions are in trouble, and what is wrong with the files here.
     pub fn describe_cluster(&self, _request: &Authorized<()>, page: TroubledPage) -> ClusterDescription {
         let node = &self.node;
         let (cluster_id, feature_level, members, streams) = {
@@ -39,6 +39,7 @@ impl Broker {
             members,
             counts,
             troubled: troubled.into_iter().skip(page.skipped).take(page.count_max).collect(),
+            storage: node.storage_troubles(page),
         }
     }
 

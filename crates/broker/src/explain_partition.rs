@@ -9,7 +9,9 @@ use liftbridge_metadata_raft::{Partition as AgreedPartition, Stream};
 use liftbridge_replication::{Explanation, Wait};
 use liftbridge_types::{BrokerId, PartitionId, minimum_in_sync};
 
-use crate::administration::{ExplainedFollower, ExplainedLog, ExplainedReplica, Obstacle, PartitionExplanation};
+use crate::administration::{
+    ExplainedFollower, ExplainedLog, ExplainedReplica, Obstacle, PartitionExplanation, ReplicaStorage,
+};
 use crate::broker::Broker;
 use crate::errors::ExplainError;
 use crate::partition::{Partition, RunState};
@@ -34,9 +36,10 @@ impl Broker {
         let id = PartitionId::from_wire(partition).ok_or(ExplainError::NotFound)?;
         let agreed = stream.partition(id).ok_or(ExplainError::NotFound)?;
         let mut explanation = self.explain_agreed(&stream, id, agreed);
+        let replica = self.node.streams.replica(stream.id, id);
+        explanation.storage = replica.as_ref().map(|replica| replica.storage()).unwrap_or_default();
         match &agreed.leader {
             Some(leader) if *leader == self.node.id && !agreed_only && !agreed.paused => {
-                let replica = self.node.streams.replica(stream.id, id);
                 explanation.add_leaders(self.explain_led(replica).await);
             }
             Some(leader) if *leader != self.node.id && !agreed_only => {
@@ -78,6 +81,7 @@ impl Broker {
             in_sync_min,
             replicas: agreed.replicas.iter().map(replica).collect(),
             log: None,
+            storage: ReplicaStorage::default(),
             obstacles: obstacles.into_iter().flatten().collect(),
         }
     }

@@ -43,6 +43,7 @@ mod requests;
 mod server_id;
 mod shutdown;
 mod start;
+mod storage_troubles;
 mod streams;
 mod streams_here;
 mod subjects;
@@ -55,8 +56,8 @@ mod workers;
 
 pub use administration::{
     ClusterDescription, ExplainedFollower, ExplainedLog, ExplainedReplica, MemberDescription, MemberRegistration,
-    MemberState, Obstacle, PartitionCounts, PartitionExplanation, PartitionTrouble, RemoveMember, TroubledPage,
-    TroubledPartition,
+    MemberState, Obstacle, PartitionCounts, PartitionExplanation, PartitionTrouble, RemoveMember, ReplicaStorage,
+    StorageTroubles, TroubledPage, TroubledPartition, TroubledReplica,
 };
 pub use broker::Broker;
 pub use cluster_config::ClusterConfig;

@@ -2,7 +2,7 @@
 //! `metrics` has their names.
 //!
 //! What every server knows alike is shown by one of them, so that the sum over the servers is the cluster's: a partition's troubles
-//! by its leader, what nobody leads by the controller.
+//! by its leader, what nobody leads by the controller. What only one server knows, how its own files are, it shows itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +26,9 @@ impl Broker {
         for stream in agreed {
             node.add_troubles(&stream, &mut troubles);
         }
+        let in_trouble = node.replicas_in_trouble();
+        troubles.offline = in_trouble.offline.len() as u64;
+        troubles.damaged = in_trouble.damaged.len() as u64;
         node.host.metrics().show_troubles(&troubles);
     }
 

@@ -20,6 +20,8 @@ const REPLICATION_LAG_MS: &str = "liftbridge_replication_lag_ms";
 const UNDER_REPLICATED: &str = "liftbridge_partitions_under_replicated";
 const LEADERLESS: &str = "liftbridge_partitions_leaderless";
 const AT_MIN_ISR: &str = "liftbridge_partitions_at_min_isr";
+const OFFLINE: &str = "liftbridge_partitions_offline";
+const DAMAGED: &str = "liftbridge_partitions_damaged";
 const CONTROLLER: &str = "liftbridge_controller";
 const LOG_SYNC_SECONDS: &str = "liftbridge_log_sync_seconds";
 const APPEND_BATCH_MESSAGES: &str = "liftbridge_append_batch_messages";
@@ -53,6 +55,8 @@ pub(crate) struct Metrics {
     under_replicated: Gauge,
     leaderless: Gauge,
     at_min_isr: Gauge,
+    offline: Gauge,
+    damaged: Gauge,
     controller: Gauge,
 }
 
@@ -78,6 +82,10 @@ pub(crate) struct NodeTroubles {
     pub(crate) under_replicated: u64,
     /// Partitions led here that refuse messages under `ALL`, or would with one in-sync replica less.
     pub(crate) at_minimum: u64,
+    /// Partitions kept here in which nothing can be stored.
+    pub(crate) offline: u64,
+    /// Partitions kept here of which some offsets are known to be unreadable.
+    pub(crate) damaged: u64,
 }
 
 impl std::fmt::Debug for Metrics {
@@ -104,6 +112,8 @@ impl Metrics {
             under_replicated: metrics::gauge!(UNDER_REPLICATED),
             leaderless: metrics::gauge!(LEADERLESS),
             at_min_isr: metrics::gauge!(AT_MIN_ISR),
+            offline: metrics::gauge!(OFFLINE),
+            damaged: metrics::gauge!(DAMAGED),
             controller: metrics::gauge!(CONTROLLER),
         }
     }
@@ -114,6 +124,8 @@ impl Metrics {
         self.leaderless.set(as_gauge(troubles.leaderless));
         self.under_replicated.set(as_gauge(troubles.under_replicated));
         self.at_min_isr.set(as_gauge(troubles.at_minimum));
+        self.offline.set(as_gauge(troubles.offline));
+        self.damaged.set(as_gauge(troubles.damaged));
     }
 }
 
@@ -152,6 +164,9 @@ fn describe() {
     metrics::describe_gauge!(LEADERLESS, Unit::Count, "Partitions nobody leads, as the controller says; 0 elsewhere.");
     let at_min_isr = "Partitions led here with no in-sync replica to spare for messages under ALL.";
     metrics::describe_gauge!(AT_MIN_ISR, Unit::Count, at_min_isr);
+    metrics::describe_gauge!(OFFLINE, Unit::Count, "Partitions kept here whose storage failed.");
+    let damaged = "Partitions kept here of which some messages are known to be unreadable.";
+    metrics::describe_gauge!(DAMAGED, Unit::Count, damaged);
     metrics::describe_gauge!(CONTROLLER, Unit::Count, "1 at the server that decides on metadata, 0 elsewhere.");
     metrics::describe_histogram!(LOG_SYNC_SECONDS, Unit::Seconds, "Time to force one log's appends to the medium.");
     metrics::describe_histogram!(APPEND_BATCH_MESSAGES, Unit::Count, "Messages that shared one append.");

@@ -255,9 +255,7 @@ impl Subscription {
             }
             ReadError::Damaged { offsets, file, file_position } => {
                 self.partition.host().metrics().damaged_reads.increment(1);
-                if self.partition.is_replicated() {
-                    self.partition.hear(PeerEvent::Damage { offsets: offsets.clone() });
-                }
+                self.partition.hear(PeerEvent::Damage { offsets: offsets.clone() });
                 tracing::error!(%stream, %partition, start = %offsets.start, end = %offsets.end, file, file_position,
                     "stored messages are damaged");
                 SubscriptionEnd::DataLoss {

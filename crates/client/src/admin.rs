@@ -1,17 +1,23 @@
 //! What people who run a cluster ask: who is in it, what is wrong, why a partition does not commit. Owns whom each question
 //! goes to; `convert` knows how it is written.
 
+use std::ops::Range;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use liftbridge_proto::v1 as wire;
 use liftbridge_proto::v1::admin_client::AdminClient;
 use liftbridge_types::{Offset, PartitionId};
-use tonic::Code;
+use tonic::transport::Channel;
+use tonic::{Code, Request, Response, Status};
 
 use crate::client::Client;
 use crate::cluster::{Address, Read};
 use crate::convert;
 use crate::error::{CallError, ExplainError, PartitionName, RemoveMemberError, RouteError};
+
+/// How long a member may take to answer of which the others hear nothing: it is probably gone.
+const FENCED_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Which of the partitions in trouble are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +47,61 @@ pub struct ClusterStatus {
     pub counts: PartitionCounts,
     /// Partitions in trouble, the worst first.
     pub troubled: Vec<TroubledPartition>,
+    /// What is wrong with what the member that answered keeps.
+    pub storage: StorageTroubles,
+}
+
+/// What is wrong with what one server keeps, which only it knows.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StorageTroubles {
+    /// Why its metadata log failed: nothing can be agreed on through it until it is restarted.
+    pub metadata_failure: Option<String>,
+    /// How many partitions it keeps in which nothing can be stored.
+    pub offline: u32,
+    /// How many partitions it keeps of which some offsets are known to be unreadable.
+    pub damaged: u32,
+    /// A page of these, offline ones first.
+    pub replicas: Vec<TroubledReplica>,
+}
+
+/// A partition as one server keeps it, and what is wrong with that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TroubledReplica {
+    /// Its stream.
+    pub stream: String,
+    /// Its number.
+    pub partition: PartitionId,
+    /// What is wrong.
+    pub storage: ReplicaStorage,
+}
+
+/// How a partition's files are at one server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ReplicaStorage {
+    /// Why nothing can be stored; `None` when that is not so.
+    pub offline: Option<String>,
+    /// Offsets known to be unreadable, ascending; of many ranges the first.
+    pub damaged: Vec<Range<Offset>>,
+    /// How many ranges there are.
+    pub damaged_range_count: u32,
+}
+
+/// A cluster as one of its members knows it, and what each of them says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClusterSurvey {
+    /// What the first that was asked knows.
+    pub status: ClusterStatus,
+    /// What each member says of its own files, by id. Members that clients cannot reach are missing.
+    pub servers: Vec<SurveyedServer>,
+}
+
+/// What a member says of its own files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SurveyedServer {
+    /// Its id.
+    pub id: String,
+    /// What is wrong, or why it did not say.
+    pub storage: Result<StorageTroubles, CallError>,
 }
 
 /// A server of the cluster.
@@ -165,6 +226,8 @@ pub struct ExplainedPartition {
     pub log: Option<ExplainedLog>,
     /// What committing waits for, in words; nothing = everything is committed.
     pub waits_for: Vec<String>,
+    /// How the files of it are at the server that answered.
+    pub storage: ReplicaStorage,
     /// Why the leader itself did not answer, where it should have.
     pub leader_failure: Option<CallError>,
 }
@@ -207,17 +270,59 @@ pub struct ExplainedLog {
     pub log_end: Offset,
 }
 
+impl TroubledPage {
+    fn request(self) -> wire::ClusterStatusRequest {
+        wire::ClusterStatusRequest { troubled_max: self.max, troubled_skipped: self.skipped }
+    }
+}
+
 impl Client {
     /// The members of the cluster, and which of its partitions are not as they should be.
     ///
     /// # Errors
     /// When no broker answers, or the one that does refuses.
     pub async fn cluster_status(&self, page: TroubledPage) -> Result<ClusterStatus, CallError> {
-        let request = wire::ClusterStatusRequest { troubled_max: page.max, troubled_skipped: page.skipped };
-        let call = self.router().reach_any(request, |channel, request| async move {
-            AdminClient::new(channel).cluster_status(request).await
-        });
-        call.await.map(|(response, _)| convert::cluster_status(response))
+        self.cluster_status_from(page).await.map(|(status, _)| status)
+    }
+
+    /// The same, and what every member says of its own files, of which the others do not know. All are asked at once.
+    ///
+    /// # Errors
+    /// When no broker answers, or the first that does refuses.
+    pub async fn survey_cluster(&self, page: TroubledPage) -> Result<ClusterSurvey, CallError> {
+        let (status, source) = self.cluster_status_from(page).await?;
+        let is_reachable = |member: &&Member| member.port != 0 || member.id == status.answered_by;
+        let asked =
+            status.members.iter().filter(is_reachable).map(|member| self.survey(member, &status, &source, page));
+        let servers = join_all(asked).await;
+        Ok(ClusterSurvey { status, servers })
+    }
+
+    async fn survey(
+        &self,
+        member: &Member,
+        status: &ClusterStatus,
+        source: &Address,
+        page: TroubledPage,
+    ) -> SurveyedServer {
+        let id = member.id.clone();
+        if id == status.answered_by {
+            return SurveyedServer { id, storage: Ok(status.storage.clone()) };
+        }
+        let address = Address::new(&member.host, member.port).or_host_of(source);
+        let call = self.router().reach(&address, page.request(), ask_status);
+        let answer = match member.state {
+            MemberState::Fenced => tokio::time::timeout(FENCED_PATIENCE, call)
+                .await
+                .unwrap_or_else(|_| Err(CallError::timed_out(&address.to_string(), "no answer in time"))),
+            MemberState::Live | MemberState::Joining | MemberState::Leaving | MemberState::Unknown => call.await,
+        };
+        SurveyedServer { id, storage: answer.map(|response| convert::cluster_status(response).storage) }
+    }
+
+    async fn cluster_status_from(&self, page: TroubledPage) -> Result<(ClusterStatus, Address), CallError> {
+        let call = self.router().reach_any(page.request(), ask_status);
+        call.await.map(|(response, source)| (convert::cluster_status(response), source))
     }
 
     /// Takes a server out of the cluster that will never come back; by force even if it alone has everything committed of some
@@ -317,6 +422,13 @@ impl Client {
         let told = convert::explained_partition(response);
         told.ok_or_else(|| ExplainError::Malformed { address: address.to_string() })
     }
+}
+
+async fn ask_status(
+    channel: Channel,
+    request: Request<wire::ClusterStatusRequest>,
+) -> Result<Response<wire::ClusterStatusResponse>, Status> {
+    AdminClient::new(channel).cluster_status(request).await
 }
 
 #[cfg(test)]

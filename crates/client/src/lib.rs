@@ -41,8 +41,8 @@ mod subscribe;
 mod testing;
 
 pub use admin::{
-    ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
-    PartitionCounts, TroubledPage, TroubledPartition,
+    ClusterStatus, ClusterSurvey, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
+    PartitionCounts, ReplicaStorage, StorageTroubles, SurveyedServer, TroubledPage, TroubledPartition, TroubledReplica,
 };
 pub use builder::{ClientBuilder, TlsOptions};
 pub use client::Client;

@@ -16,6 +16,11 @@ impl Damage {
         self.0.is_empty()
     }
 
+    /// All of it, ascending.
+    pub fn ranges(&self) -> &[Range<Offset>] {
+        &self.0
+    }
+
     /// The damage at the lowest offsets.
     pub fn first(&self) -> Option<&Range<Offset>> {
         self.0.first()

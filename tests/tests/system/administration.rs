@@ -1,17 +1,22 @@
 //! What people who run a cluster see of it: a server alone, and three of which some die.
 
 use liftbridge_tests::admin::{Ran, admin};
-use liftbridge_tests::api::{connect, create, publish_values, stream, wire};
+use liftbridge_tests::api::{Pipeline, connect, create, open, publish, publish_values, stream, subscribe, wire};
 use liftbridge_tests::cluster::Cluster;
+use liftbridge_tests::damage::{files, find, flip_bit, partition_directories};
 use liftbridge_tests::server::{Options, Server, within};
 use serde_json::Value;
 use tempfile::TempDir;
+use tonic::Code;
 
 async fn json(server: &Server, arguments: &[&str]) -> Value {
     let mut all = vec!["--format", "json"];
     all.extend(arguments);
-    let said = admin(server, &all).await.succeeded();
-    serde_json::from_str(&said).expect("one line of JSON")
+    json_of(&admin(server, &all).await.succeeded())
+}
+
+fn json_of(said: &str) -> Value {
+    serde_json::from_str(said).expect("one line of JSON")
 }
 
 async fn health(server: &Server) -> Ran {
@@ -24,6 +29,19 @@ async fn until_health(server: &Server, code: i32) -> Ran {
         loop {
             let said = health(server).await;
             if said.code == code {
+                return said;
+            }
+        }
+    })
+    .await
+}
+
+/// Asks for the cluster's health until this is among the reasons; what it said then.
+async fn until_health_says(server: &Server, reason: &str) -> Ran {
+    within("another reason", async {
+        loop {
+            let said = health(server).await;
+            if said.stderr.contains(reason) {
                 return said;
             }
         }
@@ -85,6 +103,8 @@ async fn a_server_alone_is_a_healthy_cluster_of_one() {
         ("liftbridge_partitions_leaderless", 0.0),
         ("liftbridge_partitions_under_replicated", 0.0),
         ("liftbridge_partitions_at_min_isr", 0.0),
+        ("liftbridge_partitions_offline", 0.0),
+        ("liftbridge_partitions_damaged", 0.0),
     ] {
         assert_eq!(gauge(&server, name).await, expected, "{name}");
     }
@@ -104,6 +124,48 @@ async fn a_stream_that_wants_more_in_sync_replicas_than_there_are_degrades_the_c
     let explained = json(&server, &["partitions", "explain", "careful", "0"]).await;
     assert_eq!(explained["waits_for"][0], "too few replicas are in sync: 1, and it takes 2");
     assert_eq!(gauge(&server, "liftbridge_partitions_at_min_isr").await, 1.0);
+}
+
+/// Of files that failed nobody else knows, and nothing that is agreed on says it.
+#[tokio::test]
+async fn damage_degrades_the_cluster_and_a_log_that_cannot_be_written_makes_it_unavailable() {
+    let folder = TempDir::new().unwrap();
+    let data = folder.path().join("data");
+    let server = Server::start(&data).await;
+    let mut client = connect(&server).await;
+    let segment_max_bytes = Some(wire::NullableInt64 { value: 200 });
+    let request = wire::CreateStreamRequest { partitions: 2, segment_max_bytes, ..stream("orders") };
+    client.create_stream(request).await.unwrap();
+    for partition in [0, 1] {
+        publish_values(&mut client, "orders", partition, &["here it is"; 3]).await;
+    }
+    server.stop().await;
+    let [first, second] = &partition_directories(&data)[..] else { panic!("two partitions") };
+    let segment = files(first, "log").remove(0);
+    flip_bit(&segment, find(&segment, b"here it is").expect("the first value"));
+
+    let server = Server::start(&data).await;
+    let mut client = connect(&server).await;
+    std::fs::remove_dir_all(second).unwrap();
+    std::fs::write(second, "in the way of the next segment").unwrap();
+    let refused = Pipeline::open(&mut client).await.publish(publish("orders", 1, "here it is")).await.unwrap_err();
+    assert_says(&refused.message, &["cannot create"]);
+    let (_, end) = open(&mut client, subscribe("orders", 0)).await.unwrap().to_end().await;
+    assert_eq!(end.code(), Code::DataLoss);
+    let unavailable = until_health_says(&server, "1 partitions damaged").await;
+    assert_eq!(unavailable.code, 2);
+    assert_says(&unavailable.stdout, &["unavailable\n", "1 partitions offline at", "offline: ", "damaged: offsets 0"]);
+    let troubles = &json_of(&admin(&server, &["--format", "json", "cluster", "health"]).await.stdout)["servers"][0];
+    assert_eq!((&troubles["partitions_offline"], &troubles["partitions_damaged"]), (&1.into(), &1.into()));
+    let described = json(&server, &["streams", "describe", "orders"]).await;
+    assert!(described["partitions"][1]["offline"].is_string() && described["partitions"][0]["offline"].is_null());
+    let described = admin(&server, &["streams", "describe", "orders"]).await.succeeded();
+    assert_says(&described, &["active", "offline"]);
+    let explained = admin(&server, &["partitions", "explain", "orders", "0"]).await.succeeded();
+    assert_says(&explained, &["damaged: offsets 0"]);
+    for name in ["liftbridge_partitions_offline", "liftbridge_partitions_damaged"] {
+        assert_eq!(gauge(&server, name).await, 1.0, "{name}");
+    }
 }
 
 #[tokio::test]
@@ -137,8 +199,9 @@ async fn a_dead_member_degrades_the_cluster_until_it_is_removed() {
     let dead = cluster.members.iter().find(|member| member.id != leader).expect("three members").id.clone();
     cluster.member(&dead).kill().await;
     let survivor = cluster.other_than(&dead);
-    let degraded = until_health(survivor, 1).await;
-    assert_says(&degraded.stderr, &[&format!("not heard of: `{dead}`"), "1 partitions under-replicated"]);
+    let degraded = until_health_says(survivor, &format!("not heard of: `{dead}`")).await;
+    assert_eq!(degraded.code, 1);
+    assert_says(&degraded.stderr, &["1 partitions under-replicated"]);
     let status = admin(survivor, &["cluster", "status"]).await.succeeded();
     assert_says(&status, &["fenced", "orders", "at minimum, under-replicated"]);
     // Wherever it is asked, the leader answers.

@@ -3,6 +3,7 @@
 mod health;
 mod members;
 mod remove;
+mod servers;
 mod status;
 mod troubled;
 
@@ -20,8 +21,15 @@ pub(crate) enum ClusterCommand {
     Members,
     /// Say whether all is well, in the exit code too.
     ///
-    /// Exit codes: 0 all is well; 1 something is degraded: partitions lack in-sync replicas, or a member is not heard of;
-    /// 2 something is unavailable: partitions have no leader, or the cluster has no controller; 3 no broker could be reached.
+    /// Every member is asked how its own files are: of those the others do not know.
+    ///
+    /// Exit codes:
+    ///   0 all is well
+    ///   1 something is degraded: partitions lack in-sync replicas, stored messages are known to be
+    ///     damaged, or a member is not heard of or could not be asked
+    ///   2 something is unavailable: partitions have no leader or are offline because their storage
+    ///     failed, a metadata log failed, or the cluster has no controller
+    ///   3 no broker could be reached
     #[command(verbatim_doc_comment)]
     Health(troubled::TroubledArguments),
     /// Take a server out of the cluster that will never come back: others keep what it kept.

@@ -1,9 +1,10 @@
 //! Where a partition's worker shows how it stands. Owns that looking never waits for the worker; never what is decided.
 
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use liftbridge_commitlog::{LogEnds, LogView};
+use liftbridge_commitlog::{Damage, LogEnds, LogView};
 use liftbridge_types::{Offset, Timestamp};
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -49,6 +50,8 @@ struct Shown {
     log_start: Offset,
     /// How to read the log, while it can be read.
     view: Option<LogView>,
+    /// Offsets that cannot be read, as far as is known. Kept while the log is closed.
+    damage: Damage,
 }
 
 impl Board {
@@ -57,7 +60,7 @@ impl Board {
         let seen =
             Seen { state, readonly, leads: false, log_end: Offset::ZERO, high_watermark: Offset::ZERO, generation: 0 };
         let messages_received = EventTimes::default();
-        let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None };
+        let shown = Shown { seen, messages_received, log_start: Offset::ZERO, view: None, damage: Damage::default() };
         Self {
             shown: Mutex::new(shown),
             changed: Notify::new(),
@@ -92,6 +95,35 @@ impl Board {
             messages_received: shown.messages_received,
             subscription_count: self.subscription_count(),
         }
+    }
+
+    /// Why nothing can be stored, if so, and which offsets cannot be read, as far as is known.
+    pub(crate) fn storage(&self) -> (Option<String>, Damage) {
+        let shown = self.shown.lock();
+        let offline = match &shown.seen.state {
+            RunState::Offline { reason } => Some(reason.clone()),
+            RunState::Open | RunState::Paused | RunState::Deleted | RunState::Stopped => None,
+        };
+        (offline, shown.damage.clone())
+    }
+
+    /// Whether nothing can be stored, and whether anything is known that cannot be read; cheaper than [`Board::storage`].
+    pub(crate) fn has_failed(&self) -> (bool, bool) {
+        let shown = self.shown.lock();
+        (matches!(shown.seen.state, RunState::Offline { .. }), !shown.damage.is_empty())
+    }
+
+    /// This is all that is known to be unreadable. Nobody is woken: readers find it themselves.
+    pub(crate) fn show_damage(&self, damage: &Damage) {
+        let mut shown = self.shown.lock();
+        if shown.damage != *damage {
+            shown.damage = damage.clone();
+        }
+    }
+
+    /// This is unreadable, too.
+    pub(crate) fn add_damage(&self, found: Range<Offset>) {
+        self.shown.lock().damage.add(found);
     }
 
     /// Whether the partition has several replicas.

@@ -97,6 +97,7 @@ impl Partition {
         let start = replica.open.log.log_start();
         let was_damaged = !replica.open.damaged.is_empty();
         replica.open.damaged.trim(start);
+        self.board.show_damage(&replica.open.damaged);
         let is_whole_again = was_damaged && replica.open.damaged.is_empty();
         match &mut replica.role {
             RoleHere::Leading(_) => self.step_alone(replica, Event::Trimmed { start }, None),

@@ -126,6 +126,7 @@ impl Partition {
     /// What is damaged here can only be got from another replica, and only by a follower: another one is to lead.
     pub(super) fn step_aside(&self, leader: &Leader, open: &mut OpenLog, damaged: Range<Offset>) {
         open.damaged.add(damaged);
+        self.board.show_damage(&open.damaged);
         self.want_another_leader(leader, false);
     }
 

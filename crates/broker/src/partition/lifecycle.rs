@@ -204,6 +204,7 @@ impl Partition {
         match self.open_log(core) {
             Ok(replica) => {
                 self.board.show_open(replica.open.log.view(), replica.role.high_watermark());
+                self.board.show_damage(&replica.open.damaged);
                 core.state = State::Open(Box::new(replica));
                 self.enter_role(core);
                 self.plan_cleaning(core);
@@ -300,6 +301,7 @@ impl Partition {
         // Files are closed before they are removed.
         core.state = State::Deleted;
         self.board.show_closed(RunState::Deleted, false);
+        self.board.show_damage(&Damage::default());
         if let Err(error) = self.host.volume.remove_directory(&self.directory) {
             tracing::warn!(stream = %self.route.stream, partition = %self.route.partition, %error,
                 "could not remove the files of a deleted partition");
@@ -351,13 +353,14 @@ impl Partition {
         if !report.clean && log.size_bytes() >= RESCAN_BYTES_MAX {
             self.tolerate_shortage(log.park(role.high_watermark()))?;
         }
+        let damaged = self.known_damage(&log, report);
         let tail = self.host.tails.share();
         let open = OpenLog {
             log,
             owed: OwedAnswers::default(),
             company: Company::default(),
             sync_time: Duration::ZERO,
-            damaged: report.damaged.into_iter().collect(),
+            damaged,
             tail,
             claims_settled: 0,
             parked: true,
@@ -365,6 +368,17 @@ impl Partition {
             made_way_at: None,
         };
         Ok(Replica { open, role })
+    }
+
+    /// What recovery found, and what was known before the log was closed: a log that was closed cleanly is not searched.
+    fn known_damage(&self, log: &CommitLog, report: RecoveryReport) -> Damage {
+        let (_, mut damaged) = self.board.storage();
+        damaged.trim(log.log_start());
+        damaged.truncate(log.log_end());
+        for found in report.damaged {
+            damaged.add(found);
+        }
+        damaged
     }
 
     /// Opens the log, with everything in it on the medium.

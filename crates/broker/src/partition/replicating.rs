@@ -1,6 +1,7 @@
 //! What goes between this partition and the other servers: events in, messages and wishes out. Owns their order within a turn;
 //! what is made of them is in `leading` and `following`.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 use std::vec::Drain;
@@ -79,6 +80,9 @@ impl Partition {
                 Ok(())
             }
         };
+        if let State::Open(replica) = &core.state {
+            self.board.show_damage(&replica.open.damaged);
+        }
         match taken {
             Ok(()) => {
                 self.plan_after_append(core);
@@ -89,10 +93,17 @@ impl Partition {
     }
 
     /// Without a part there is little to say: to those who speak in an earlier leadership, that there is a later one, and to a
-    /// leader who asks a replica that cannot follow, that it need not be waited for.
-    fn excuse(&self, core: &Core, events: &mut dyn Iterator<Item = PeerEvent>) {
+    /// leader who asks a replica that cannot follow, that it need not be waited for. What a reader found is remembered.
+    fn excuse(&self, core: &mut Core, events: &mut dyn Iterator<Item = PeerEvent>) {
         for event in events {
-            let PeerEvent::Message { from, message } = event else { continue };
+            let (from, message) = match event {
+                PeerEvent::Message { from, message } => (from, message),
+                PeerEvent::Damage { offsets } => {
+                    self.remember_damage(core, offsets);
+                    continue;
+                }
+                PeerEvent::Link { .. } | PeerEvent::Session { .. } | PeerEvent::InSyncRefused { .. } => continue,
+            };
             if let Some(answer) = message.answer_if_stale(core.assignment.leader_epoch) {
                 self.send(&from, answer);
             } else if let State::Offline { .. } = core.state
@@ -102,6 +113,18 @@ impl Partition {
                 let body = Body::Damaged { incarnation, offsets: Offset::ZERO..Offset::ZERO };
                 self.send(&from, Message::new(message.leader_epoch, body));
             }
+        }
+    }
+
+    /// Notes what a reader could not read and nobody here can do anything about.
+    fn remember_damage(&self, core: &mut Core, offsets: Range<Offset>) {
+        match &mut core.state {
+            State::Open(replica) => {
+                replica.open.damaged.add(offsets);
+            }
+            // A failed log can still be read, and a closed one had been when it was read.
+            State::Offline { .. } | State::Paused => self.board.add_damage(offsets),
+            State::Deleted | State::Stopped => {}
         }
     }
 

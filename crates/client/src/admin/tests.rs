@@ -56,6 +56,54 @@ async fn a_page_of_the_status_is_asked_for_and_read() {
     assert_eq!(status.troubled.iter().map(|partition| partition.partition.get()).collect::<Vec<_>>(), [3]);
 }
 
+/// What these brokers say of the members: who they are and where.
+fn member(broker: &MockBroker) -> wire::ClusterMember {
+    wire::ClusterMember {
+        id: broker.id(),
+        host: broker.address.ip().to_string(),
+        port: broker.address.port().into(),
+        ..wire::ClusterMember::default()
+    }
+}
+
+#[tokio::test]
+async fn every_member_is_asked_how_its_own_files_are() {
+    let (broker, other, away) = {
+        let broker = MockBroker::start().await;
+        (broker.clone(), broker.start_another().await, broker.start_another().await)
+    };
+    let client = broker.client().await;
+    let unreachable = wire::ClusterMember { id: "joining".to_owned(), ..wire::ClusterMember::default() };
+    let says = |of: &MockBroker, storage| wire::ClusterStatusResponse {
+        answered_by: of.id(),
+        members: vec![member(&broker), member(&other), member(&away), unreachable.clone()],
+        storage,
+        ..wire::ClusterStatusResponse::default()
+    };
+    broker.script().admin.status = says(&broker, None);
+    let replica = |partition| wire::TroubledReplica { partition, ..wire::TroubledReplica::default() };
+    let troubles = wire::StorageTroubles {
+        metadata_failure: Some("disk gone".to_owned()),
+        offline: 7,
+        replicas: vec![replica(-1), replica(3)],
+        ..wire::StorageTroubles::default()
+    };
+    other.script().admin.status = says(&other, Some(troubles));
+    away.script().refusals.push_back(Status::unavailable("away"));
+
+    let survey = client.survey_cluster(TroubledPage { skipped: 1, max: 2 }).await.unwrap();
+    let page = wire::ClusterStatusRequest { troubled_max: 2, troubled_skipped: 1 };
+    for asked in [&broker, &other, &away] {
+        assert_eq!(asked.script().admin.pages_asked, [page]);
+    }
+    let [first, second, third] = &survey.servers[..] else { panic!("{:?}", survey.servers) };
+    assert_eq!((&first.id, &first.storage), (&broker.id(), &Ok(StorageTroubles::default())), "it is too old to say");
+    let told = second.storage.as_ref().unwrap();
+    assert_eq!((told.metadata_failure.as_deref(), told.offline, told.damaged), (Some("disk gone"), 7, 0));
+    assert_eq!(told.replicas.iter().map(|replica| replica.partition.get()).collect::<Vec<_>>(), [3]);
+    assert_eq!(third.storage.as_ref().unwrap_err().message, "away");
+}
+
 #[tokio::test]
 async fn a_member_that_cannot_be_removed_says_why() {
     let broker = MockBroker::start().await;

@@ -7,7 +7,7 @@ use liftbridge_types::{Offset, PartitionId};
 
 use crate::admin::{
     ClusterStatus, ExplainedLog, ExplainedPartition, ExplainedReplica, Member, MemberState, MemberVote,
-    PartitionCounts, TroubledPartition,
+    PartitionCounts, ReplicaStorage, StorageTroubles, TroubledPartition, TroubledReplica,
 };
 
 pub(crate) fn cluster_status(response: wire::ClusterStatusResponse) -> ClusterStatus {
@@ -20,6 +20,34 @@ pub(crate) fn cluster_status(response: wire::ClusterStatusResponse) -> ClusterSt
         members: response.members.into_iter().map(member).collect(),
         counts: counts(response.counts.unwrap_or_default()),
         troubled: response.troubled.into_iter().filter_map(troubled).collect(),
+        storage: storage_troubles(response.storage.unwrap_or_default()),
+    }
+}
+
+fn storage_troubles(troubles: wire::StorageTroubles) -> StorageTroubles {
+    StorageTroubles {
+        metadata_failure: troubles.metadata_failure,
+        offline: troubles.offline,
+        damaged: troubles.damaged,
+        replicas: troubles.replicas.into_iter().filter_map(troubled_replica).collect(),
+    }
+}
+
+/// `None` for a negative partition number.
+fn troubled_replica(replica: wire::TroubledReplica) -> Option<TroubledReplica> {
+    Some(TroubledReplica {
+        stream: replica.stream,
+        partition: PartitionId::from_wire(replica.partition)?,
+        storage: replica_storage(replica.storage.unwrap_or_default()),
+    })
+}
+
+fn replica_storage(storage: wire::ReplicaStorage) -> ReplicaStorage {
+    let range = |range: wire::OffsetRange| Offset::new(range.start)..Offset::new(range.end);
+    ReplicaStorage {
+        offline: storage.offline,
+        damaged: storage.damaged.into_iter().map(range).collect(),
+        damaged_range_count: storage.damaged_ranges,
     }
 }
 
@@ -104,6 +132,7 @@ pub(crate) fn explained_partition(response: wire::ExplainPartitionResponse) -> O
             log_end: Offset::new(log.log_end),
         }),
         waits_for: response.waits_for,
+        storage: replica_storage(response.storage.unwrap_or_default()),
         leader_failure: None,
     })
 }

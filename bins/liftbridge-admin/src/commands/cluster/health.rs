@@ -1,9 +1,10 @@
 //! `cluster health`: whether all is well, for people and for programs that look at exit codes.
 
-use liftbridge_client::{Client, ClusterStatus, MemberState};
+use liftbridge_client::{Client, ClusterStatus, ClusterSurvey, MemberState, SurveyedServer};
 use serde::Serialize;
 
-use super::troubled::{TroubledArguments, TroubledView, text};
+use super::servers::{self, ServerView};
+use super::troubled::{self, TroubledArguments, TroubledView};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -21,10 +22,11 @@ struct HealthView {
     health: Health,
     reasons: Vec<String>,
     troubled: Vec<TroubledView>,
+    servers: Vec<ServerView>,
 }
 
 pub(super) async fn run(arguments: &TroubledArguments, client: &Client, output: &mut Output) -> Result<(), Failure> {
-    let health = HealthView::of(&client.cluster_status(arguments.page()).await?);
+    let health = HealthView::of(&client.survey_cluster(arguments.page()).await?);
     output.result(&health, || health.text())?;
     let reasons = health.reasons.join("; ");
     match health.health {
@@ -35,12 +37,13 @@ pub(super) async fn run(arguments: &TroubledArguments, client: &Client, output: 
 }
 
 impl HealthView {
-    fn of(status: &ClusterStatus) -> Self {
-        let found = findings(status);
+    fn of(survey: &ClusterSurvey) -> Self {
+        let found = findings(survey);
         Self {
             health: found.iter().map(|(health, _)| *health).max().unwrap_or(Health::Healthy),
             reasons: found.into_iter().map(|(_, reason)| reason).collect(),
-            troubled: TroubledView::all(status),
+            troubled: TroubledView::all(&survey.status),
+            servers: ServerView::all(&survey.servers),
         }
     }
 
@@ -51,17 +54,27 @@ impl HealthView {
             Health::Unavailable => "unavailable",
         };
         let reasons: Vec<String> = self.reasons.iter().map(|reason| format!("\n  {reason}")).collect();
-        format!("{health}{}{}", reasons.concat(), text(&self.troubled))
+        let (troubled, servers) = (troubled::text(&self.troubled), servers::text(&self.servers));
+        format!("{health}{}{servers}{troubled}", reasons.concat())
     }
 }
 
 /// What is wrong and how bad that is, the worst first.
-fn findings(status: &ClusterStatus) -> Vec<(Health, String)> {
+fn findings(survey: &ClusterSurvey) -> Vec<(Health, String)> {
+    let of_servers = survey.servers.iter().flat_map(|server| of_server(server, &survey.status));
+    let mut findings: Vec<(Health, String)> = agreed(&survey.status).into_iter().chain(of_servers).collect();
+    // A stable sort: among equals what concerns the whole cluster comes first.
+    findings.sort_by_key(|(health, _)| std::cmp::Reverse(*health));
+    findings
+}
+
+/// What is wrong as far as the cluster has agreed on it.
+fn agreed(status: &ClusterStatus) -> Vec<(Health, String)> {
     let counts = status.counts;
     let silent = status.members.iter().filter(|member| member.state == MemberState::Fenced);
     let silent: Vec<&str> = silent.map(|member| member.id.as_str()).collect();
     let lost_touch = format!("`{}` does not hear from the controller", status.answered_by);
-    let findings = [
+    only_true([
         (status.controller.is_none(), Health::Unavailable, "the cluster has no controller".to_owned()),
         (status.cut_off && status.controller.is_some(), Health::Unavailable, lost_touch),
         (counts.leaderless > 0, Health::Unavailable, format!("{} partitions without a leader", counts.leaderless)),
@@ -76,13 +89,43 @@ fn findings(status: &ClusterStatus) -> Vec<(Health, String)> {
             format!("{} partitions under-replicated", counts.under_replicated),
         ),
         (!silent.is_empty(), Health::Degraded, format!("not heard of: `{}`", silent.join("`, `"))),
-    ];
+    ])
+}
+
+/// What is wrong with one server's own files, of which the others do not know.
+fn of_server(server: &SurveyedServer, status: &ClusterStatus) -> Vec<(Health, String)> {
+    let id = &server.id;
+    let storage = match &server.storage {
+        Ok(storage) => storage,
+        Err(error) => {
+            // That nobody hears of it is said already.
+            let member = status.members.iter().find(|member| member.id == *id);
+            let is_silent = member.is_some_and(|member| member.state == MemberState::Fenced);
+            return only_true([(!is_silent, Health::Degraded, format!("`{id}` could not be asked: {error}"))]);
+        }
+    };
+    let failure = storage.metadata_failure.as_deref();
+    only_true([
+        (
+            failure.is_some(),
+            Health::Unavailable,
+            format!("the metadata log of `{id}` failed: {}", failure.unwrap_or_default()),
+        ),
+        (storage.offline > 0, Health::Unavailable, format!("{} partitions offline at `{id}`", storage.offline)),
+        (storage.damaged > 0, Health::Degraded, format!("{} partitions damaged at `{id}`", storage.damaged)),
+    ])
+}
+
+fn only_true<const N: usize>(findings: [(bool, Health, String); N]) -> Vec<(Health, String)> {
     findings.into_iter().filter(|(is_so, ..)| *is_so).map(|(_, health, reason)| (health, reason)).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use liftbridge_client::{Member, MemberVote, PartitionCounts};
+    use liftbridge_client::{
+        CallError, Code, Member, MemberVote, Offset, PartitionCounts, PartitionId, ReplicaStorage, StorageTroubles,
+        TroubledReplica,
+    };
 
     use super::*;
 
@@ -109,6 +152,7 @@ mod tests {
             members: vec![member],
             counts: PartitionCounts::default(),
             troubled: Vec::new(),
+            storage: StorageTroubles::default(),
         }
     }
 
@@ -116,7 +160,7 @@ mod tests {
     fn check(change: impl FnOnce(&mut ClusterStatus), expected: Health, reasons: &[&str]) {
         let mut status = status();
         change(&mut status);
-        let view = HealthView::of(&status);
+        let view = HealthView::of(&ClusterSurvey { status, servers: Vec::new() });
         assert_eq!((view.health, view.reasons), (expected, reasons.iter().map(ToString::to_string).collect()));
     }
 
@@ -142,5 +186,69 @@ mod tests {
     fn a_member_that_is_not_heard_of_leaves_the_cluster_degraded() {
         check(|status| status.members[0].state = MemberState::Fenced, Health::Degraded, &["not heard of: `a`"]);
         check(|status| status.members[0].state = MemberState::Joining, Health::Healthy, &[]);
+    }
+
+    fn replica(partition: u32, offline: Option<&str>, damaged: &[(u64, u64)]) -> TroubledReplica {
+        let ranges: Vec<_> = damaged.iter().map(|(start, end)| Offset::new(*start)..Offset::new(*end)).collect();
+        TroubledReplica {
+            stream: "orders".to_owned(),
+            partition: PartitionId::new(partition).unwrap(),
+            storage: ReplicaStorage {
+                offline: offline.map(ToOwned::to_owned),
+                damaged_range_count: u32::try_from(ranges.len()).unwrap(),
+                damaged: ranges,
+            },
+        }
+    }
+
+    #[track_caller]
+    fn check_server(storage: Result<StorageTroubles, CallError>, expected: Health, reasons: &[&str]) {
+        let survey = ClusterSurvey { status: status(), servers: vec![SurveyedServer { id: "a".to_owned(), storage }] };
+        let view = HealthView::of(&survey);
+        assert_eq!((view.health, view.reasons), (expected, reasons.iter().map(ToString::to_string).collect()));
+    }
+
+    #[test]
+    fn what_one_server_keeps_and_cannot_store_or_read_decides_too() {
+        let well = StorageTroubles::default();
+        check_server(Ok(well.clone()), Health::Healthy, &[]);
+        let offline = StorageTroubles { offline: 3, damaged: 1, ..well.clone() };
+        let both = ["3 partitions offline at `a`", "1 partitions damaged at `a`"];
+        check_server(Ok(offline), Health::Unavailable, &both);
+        check_server(Ok(StorageTroubles { damaged: 1, ..well.clone() }), Health::Degraded, &both[1..]);
+        let failed = StorageTroubles { metadata_failure: Some("disk gone".to_owned()), ..well };
+        check_server(Ok(failed), Health::Unavailable, &["the metadata log of `a` failed: disk gone"]);
+    }
+
+    #[test]
+    fn nothing_is_well_that_could_not_be_asked() {
+        let (address, message) = ("b:1".to_owned(), "away".to_owned());
+        let error = CallError { address, code: Code::Unavailable, message, never_sent: true };
+        let reason = format!("`a` could not be asked: {error}");
+        check_server(Err(error.clone()), Health::Degraded, &[&reason]);
+        let mut status = status();
+        status.members[0].state = MemberState::Fenced;
+        let servers = vec![SurveyedServer { id: "a".to_owned(), storage: Err(error) }];
+        let view = HealthView::of(&ClusterSurvey { status, servers });
+        assert_eq!(view.reasons, ["not heard of: `a`"], "once is enough");
+    }
+
+    #[test]
+    fn each_partition_whose_files_failed_has_a_line_and_an_object() {
+        let replicas = vec![replica(3, Some("sync: no such device"), &[]), replica(4, None, &[(7, 8), (9, 12)])];
+        let storage = StorageTroubles { offline: 1, damaged: 1, replicas, ..StorageTroubles::default() };
+        let servers = vec![SurveyedServer { id: "a".to_owned(), storage: Ok(storage) }];
+        let view = HealthView::of(&ClusterSurvey { status: status(), servers });
+        let text = view.text();
+        let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split_whitespace().collect()).collect();
+        assert_eq!(lines[0], ["unavailable"]);
+        assert_eq!(lines[4], ["SERVER", "STREAM", "PARTITION", "TROUBLE"]);
+        assert_eq!(lines[5].join(" "), "a orders 3 offline: sync: no such device");
+        assert_eq!(lines[6].join(" "), "a orders 4 damaged: offsets 7, 9 to 11 cannot be read");
+        let json = serde_json::to_value(&view).unwrap();
+        let server = &json["servers"][0];
+        assert_eq!((&server["server"], &server["partitions_offline"]), (&"a".into(), &1.into()));
+        assert_eq!(server["partitions"][0]["offline"], "sync: no such device");
+        assert_eq!(server["partitions"][1]["damaged"][1], serde_json::json!({ "start": 9, "end": 12 }));
     }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::failure::Failure;
 use crate::output::{Output, table};
+use crate::storage_view::StorageView;
 use crate::values;
 
 #[derive(Debug, clap::Args)]
@@ -38,6 +39,8 @@ struct ExplanationView {
     replicas: Vec<ReplicaView>,
     /// What committing waits for.
     waits_for: Vec<String>,
+    /// How the files of it are at the server that answered.
+    storage: StorageView,
 }
 
 #[derive(Debug, Serialize)]
@@ -89,6 +92,7 @@ impl ExplanationView {
             log_end: log.map(|log| log.log_end.get()),
             answered_by: explained.answered_by,
             replicas: explained.replicas.into_iter().map(replica).collect(),
+            storage: StorageView::of(&explained.storage),
             waits_for: unanswered.into_iter().chain(explained.waits_for).collect(),
             leader: explained.leader,
         }
@@ -99,7 +103,7 @@ impl ExplanationView {
         let replicas = table(&header, self.replicas.iter().map(ReplicaView::cells));
         format!(
             "partition  {} of {}{}\nleader     {}, leader epoch {}, partition epoch {}\nin sync    {} of {}, `ALL` needs {}\n\
-             log        {}\n\n{replicas}\n\n{}",
+             log        {}{}\n\n{replicas}\n\n{}",
             self.partition,
             self.stream,
             self.state(),
@@ -110,6 +114,7 @@ impl ExplanationView {
             self.replicas.len(),
             self.isr_min,
             self.log(),
+            self.storage(),
             self.conclusion(),
         )
     }
@@ -131,6 +136,12 @@ impl ExplanationView {
             }
             _ => format!("not known to `{}`", self.answered_by),
         }
+    }
+
+    /// A line about the files, where something is wrong with them.
+    fn storage(&self) -> String {
+        let trouble = self.storage.text();
+        trouble.map(|trouble| format!("\nfiles      at `{}`, {trouble}", self.answered_by)).unwrap_or_default()
     }
 
     fn conclusion(&self) -> String {
@@ -204,7 +215,7 @@ impl ReplicaView {
 
 #[cfg(test)]
 mod tests {
-    use liftbridge_client::{ExplainedLog, Offset};
+    use liftbridge_client::{ExplainedLog, Offset, ReplicaStorage};
 
     use super::*;
 
@@ -249,6 +260,7 @@ mod tests {
                 log_end: Offset::new(5),
             }),
             waits_for: vec!["`b` has everything before 3 of 5: there is no connection to it".to_owned()],
+            storage: ReplicaStorage::default(),
             leader_failure: None,
         }
     }
@@ -276,6 +288,19 @@ mod tests {
         assert_eq!(view.conclusion(), "committing waits for nothing: everything written is committed");
         let without_leader = ExplainedPartition { waits_for: Vec::new(), log: None, ..explained() };
         assert_eq!(ExplanationView::of(without_leader).conclusion(), "nothing is wrong with what is agreed on");
+    }
+
+    #[test]
+    fn damage_and_failed_files_are_said_of_who_answered() {
+        assert!(!ExplanationView::of(explained()).text().contains("files"));
+        let storage = ReplicaStorage {
+            offline: Some("sync failed".to_owned()),
+            damaged: vec![Offset::new(2)..Offset::new(4)],
+            damaged_range_count: 1,
+        };
+        let text = ExplanationView::of(ExplainedPartition { storage, ..explained() }).text();
+        let expected = "\nfiles      at `a`, offline: sync failed; damaged: offsets 2 to 3 cannot be read\n";
+        assert!(text.contains(expected), "{text}");
     }
 
     #[test]

@@ -1,10 +1,15 @@
 //! What people who run a cluster are told, by a server that is one all by itself.
 
+use std::ops::Range;
+
 use liftbridge_metadata_raft::Rejection;
 use liftbridge_replication::Wait;
 
 use super::*;
-use crate::administration::{MemberState, Obstacle, PartitionCounts, RemoveMember, TroubledPage};
+use crate::administration::{
+    MemberState, Obstacle, PartitionCounts, RemoveMember, ReplicaStorage, StorageTroubles, TroubledPage,
+    TroubledReplica,
+};
 use crate::errors::{ExplainError, RemoveMemberError};
 
 const PAGE: TroubledPage = TroubledPage { skipped: 0, count_max: 10 };
@@ -117,5 +122,93 @@ async fn what_does_not_exist_cannot_be_explained() {
         let explained = broker.explain_partition(&internal(), stream, partition, false).await;
         assert_eq!(explained, Err(ExplainError::NotFound), "{stream}/{partition}");
     }
+    stop(broker).await;
+}
+
+/// A partition, whether it is offline, and what of it is damaged.
+type TroubleLine = (String, bool, Vec<Range<Offset>>);
+
+/// What is wrong with the files here, and the partitions in a line each.
+fn storage_troubles(broker: &Broker, page: TroubledPage) -> (StorageTroubles, Vec<TroubleLine>) {
+    let troubles = broker.describe_cluster(&internal(), page).storage;
+    let line = |replica: &TroubledReplica| {
+        let ReplicaStorage { offline, damaged, .. } = &replica.storage;
+        (format!("{}/{}", replica.stream.as_str(), replica.partition), offline.is_some(), damaged.clone())
+    };
+    let lines = troubles.replicas.iter().map(line).collect();
+    (troubles, lines)
+}
+
+#[tokio::test]
+async fn a_partition_whose_files_failed_is_told_of_with_the_reason() {
+    let volume = FaultyVolume::new(1);
+    let broker = start(&volume).await;
+    create(&broker, CreateStream { partitions: 3, ..stream("orders") }).await;
+    assert_eq!(storage_troubles(&broker, PAGE), (StorageTroubles::default(), Vec::new()));
+    volume.fail_syncs(Some(std::io::ErrorKind::Other));
+    for partition in [2, 1] {
+        publish(&broker, to("orders", partition, "lost?")).await.unwrap_err();
+        // The first may be answered before the partition shows what it has become; this one comes after that.
+        let refused = publish(&broker, to("orders", partition, "too late")).await;
+        assert!(matches!(refused, Err(PublishError::Offline { .. })), "{refused:?}");
+    }
+    volume.fail_syncs(None);
+    let (troubles, lines) = storage_troubles(&broker, PAGE);
+    assert_eq!((troubles.offline_count, troubles.damaged_count, troubles.metadata_failure), (2, 0, None));
+    assert_eq!(lines, [("orders/1".to_owned(), true, vec![]), ("orders/2".to_owned(), true, vec![])]);
+    let (troubles, lines) = storage_troubles(&broker, TroubledPage { skipped: 1, count_max: 1 });
+    assert_eq!((troubles.offline_count, lines), (2, vec![("orders/2".to_owned(), true, vec![])]), "a page of them");
+    for agreed_only in [false, true] {
+        let explained = broker.explain_partition(&internal(), "orders", 1, agreed_only).await.unwrap();
+        let reason = explained.storage.offline.unwrap();
+        let is_told = explained.obstacles.contains(&Obstacle::Offline { reason });
+        assert_eq!(is_told, !agreed_only, "{:?}", explained.obstacles);
+    }
+    stop(broker).await;
+}
+
+#[tokio::test]
+async fn a_metadata_log_that_failed_is_told_of() {
+    let volume = FaultyVolume::new(1);
+    let broker = start(&volume).await;
+    volume.fail_syncs(Some(std::io::ErrorKind::Other));
+    let refused = broker.create_stream(Authorized::internal(stream("orders"))).await;
+    assert!(matches!(refused, Err(CreateStreamError::Metadata(MetadataUnavailable::LogFailed { .. }))), "{refused:?}");
+    volume.fail_syncs(None);
+    let (troubles, _) = storage_troubles(&broker, PAGE);
+    assert!(troubles.metadata_failure.is_some(), "{troubles:?}");
+    stop(broker).await;
+}
+
+/// Nobody else has the data, and somebody should hear of it all the same.
+#[tokio::test]
+async fn damage_that_a_reader_met_is_remembered_where_there_is_one_replica_over_a_pause_too() {
+    let volume = FaultyVolume::new(1);
+    let mut config = BrokerConfig::new(Arc::new(volume.clone()), BrokerId::new("a").unwrap());
+    config.tail_bytes_max = 0;
+    let broker = Broker::start(config).await.unwrap();
+    create(&broker, stream("orders")).await;
+    for value in ["one", "two", "three"] {
+        publish_ok(&broker, "orders", 0, value).await;
+    }
+    let directory = volume.list_directories("streams").unwrap().remove(0);
+    volume.flip_bit(&format!("streams/{directory}/0/00000000000000000000.log"), 60, 1).unwrap();
+    let mut subscription = broker.subscribe(Authorized::internal(reading("orders", 0))).await.unwrap();
+    let end = subscription.next().await.unwrap_err();
+    let SubscriptionEnd::DataLoss { start, last, .. } = end else { panic!("{end}") };
+    let expected = [("orders/0".to_owned(), false, vec![start..last.next()])];
+    // Its turn comes after what the reader said.
+    set_readonly(&broker, "orders", &[0], true).await.unwrap();
+    let (troubles, lines) = storage_troubles(&broker, PAGE);
+    assert_eq!((troubles.offline_count, troubles.damaged_count), (0, 1));
+    assert_eq!(lines, expected);
+    let explained = broker.explain_partition(&internal(), "orders", 0, false).await.unwrap();
+    assert_eq!((&explained.storage.damaged, explained.storage.damaged_range_count), (&expected[0].2, 1));
+
+    set_readonly(&broker, "orders", &[0], false).await.unwrap();
+    pause(&broker, "orders", &[0], false).await.unwrap();
+    assert_eq!(storage_troubles(&broker, PAGE).1, expected);
+    publish_ok(&broker, "orders", 0, "four").await;
+    assert_eq!(storage_troubles(&broker, PAGE).1, expected);
     stop(broker).await;
 }

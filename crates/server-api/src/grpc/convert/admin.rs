@@ -1,11 +1,12 @@
 //! What is told about the cluster and its partitions, on its way out. Owns the bounds of a page and how missing facts are
 //! written.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use liftbridge_broker::{
     ClusterDescription, ExplainedLog, ExplainedReplica, MemberDescription, MemberState, PartitionCounts,
-    PartitionExplanation, TroubledPage, TroubledPartition,
+    PartitionExplanation, ReplicaStorage, StorageTroubles, TroubledPage, TroubledPartition, TroubledReplica,
 };
 use liftbridge_proto::v1;
 use liftbridge_types::{BrokerId, Offset};
@@ -36,6 +37,33 @@ pub(crate) fn cluster_status(described: ClusterDescription) -> v1::ClusterStatus
         members: described.members.into_iter().map(member).collect(),
         counts: Some(counts(&described.counts)),
         troubled: described.troubled.iter().map(troubled).collect(),
+        storage: Some(storage_troubles(described.storage)),
+    }
+}
+
+fn storage_troubles(troubles: StorageTroubles) -> v1::StorageTroubles {
+    v1::StorageTroubles {
+        metadata_failure: troubles.metadata_failure,
+        offline: count(troubles.offline_count),
+        damaged: count(troubles.damaged_count),
+        replicas: troubles.replicas.into_iter().map(troubled_replica).collect(),
+    }
+}
+
+fn troubled_replica(replica: TroubledReplica) -> v1::TroubledReplica {
+    v1::TroubledReplica {
+        stream: replica.stream.as_str().to_owned(),
+        partition: replica.partition.to_wire(),
+        storage: Some(replica_storage(replica.storage)),
+    }
+}
+
+fn replica_storage(storage: ReplicaStorage) -> v1::ReplicaStorage {
+    let range = |range: &Range<Offset>| v1::OffsetRange { start: range.start.get(), end: range.end.get() };
+    v1::ReplicaStorage {
+        offline: storage.offline,
+        damaged: storage.damaged.iter().map(range).collect(),
+        damaged_ranges: count(storage.damaged_range_count),
     }
 }
 
@@ -112,6 +140,7 @@ pub(crate) fn explained_partition(explained: PartitionExplanation) -> v1::Explai
             log_end: log_end.get(),
         }),
         waits_for: explained.obstacles.iter().map(ToString::to_string).collect(),
+        storage: Some(replica_storage(explained.storage)),
     }
 }
 
@@ -165,6 +194,15 @@ mod tests {
         check_page(0, 100);
         check_page(5, 5);
         check_page(u32::MAX, 1000);
+    }
+
+    #[test]
+    fn damage_is_told_by_ends_and_what_is_well_by_nothing() {
+        let damaged = vec![Offset::new(3)..Offset::new(6)];
+        let wire = replica_storage(ReplicaStorage { offline: None, damaged, damaged_range_count: 40 });
+        let expected = v1::OffsetRange { start: 3, end: 6 };
+        assert_eq!((wire.offline, wire.damaged, wire.damaged_ranges), (None, vec![expected], 40));
+        assert_eq!(storage_troubles(StorageTroubles::default()), v1::StorageTroubles::default());
     }
 
     #[test]

@@ -8,7 +8,7 @@ use liftbridge_client::{
     CallError, ChangeStreamError, ConnectError, CreateStreamError, ExplainError, PartitionInfoError, PublishError,
     RemoveMemberError, RouteError, SubscribeError,
 };
-use liftbridge_commitlog::LogError;
+use liftbridge_commitlog::{LogError, OpenError};
 use thiserror::Error;
 
 /// Refused or failed.
@@ -64,6 +64,8 @@ pub(crate) enum Failure {
     BadInput { place: String, reason: String },
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    OpenLog(#[from] OpenError),
     #[error("`{}` holds no log files; name the directory of one partition, such as DATA/streams/7-orders/0", path.display())]
     NoLogFiles { path: PathBuf },
     #[error("`{}` is damaged, in {ranges} places", path.display())]

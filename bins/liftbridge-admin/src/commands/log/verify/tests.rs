@@ -253,6 +253,7 @@ fn what_a_server_is_just_writing_is_no_damage_and_that_there_is_one_is_said_firs
         let lock = DirectoryLock::acquire(directory).unwrap();
         let text = partition.check_whole(&["bytes at the end are of a batch that was being written"]);
         assert!(text.starts_with("a server is using this directory"), "{text}");
+        assert!(text.contains("not written yet or wrong, and made anew by the next start: checkpoint"), "{text}");
         drop(lock);
     }
     let text = partition.check_whole(&["were never acknowledged"]);

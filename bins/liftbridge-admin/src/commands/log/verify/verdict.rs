@@ -119,7 +119,9 @@ impl Verdict {
             }
         }
         if !self.made_anew.is_empty() {
-            text += &format!("\nmissing or wrong, and made anew by the next start: {}", self.made_anew.join(", "));
+            // A server writes them only now and then.
+            let missing = if self.in_use { "not written yet" } else { "missing" };
+            text += &format!("\n{missing} or wrong, and made anew by the next start: {}", self.made_anew.join(", "));
         }
         if self.damaged_ranges > 0 {
             let rows = self.damage.iter().map(DamageView::row);

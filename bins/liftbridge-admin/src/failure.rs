@@ -8,7 +8,7 @@ use liftbridge_client::{
     CallError, ChangeStreamError, ConnectError, CreateStreamError, ExplainError, PartitionInfoError, PublishError,
     RemoveMemberError, RouteError, SubscribeError,
 };
-use liftbridge_commitlog::LogError;
+use liftbridge_commitlog::{LogError, OpenError};
 use thiserror::Error;
 
 /// Refused or failed.
@@ -58,12 +58,23 @@ pub(crate) enum Failure {
         /// Whether there was more to publish that was not even tried.
         rest_unsent: bool,
     },
+    #[error(
+        "not everything was read: {damaged} stretches are damaged, {broken_off} partitions were not read to their end"
+    )]
+    NotAllRead {
+        /// Stretches of offsets that were told of, and passed over where there was something behind them.
+        damaged: u64,
+        /// Partitions that something else kept from being read.
+        broken_off: u64,
+    },
     #[error("cannot read `{}`: {source}", path.display())]
     ReadFile { path: PathBuf, source: io::Error },
     #[error("{place}: {reason}")]
     BadInput { place: String, reason: String },
     #[error(transparent)]
     Log(#[from] LogError),
+    #[error(transparent)]
+    OpenLog(#[from] OpenError),
     #[error("`{}` holds no log files; name the directory of one partition, such as DATA/streams/7-orders/0", path.display())]
     NoLogFiles { path: PathBuf },
     #[error("`{}` is damaged, in {ranges} places", path.display())]
@@ -111,6 +122,9 @@ impl Failure {
                 Some("`liftbridge-admin cluster members` shows who is in it")
             }
             Self::Subscribe(SubscribeError::Paused(_)) => Some("--resume wakes it"),
+            Self::Subscribe(SubscribeError::DataLoss { go_on: Some(_), .. }) => {
+                Some("this command does that by itself")
+            }
             Self::NotAcknowledged { first: PublishError::Readonly { .. }, .. } => {
                 Some("`liftbridge-admin streams set-readonly STREAM --off` makes it writable")
             }
@@ -130,6 +144,12 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     if matches!(failure, Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
+    tell(failure);
+    ExitCode::from(failure.exit_code())
+}
+
+/// Says what went wrong, in one line, without an end to anything.
+pub(crate) fn tell(failure: &Failure) {
     let line = failure.to_string().replace('\n', " ");
     let line = match failure.advice() {
         Some(advice) => format!("error: {line} ({advice})\n"),
@@ -137,7 +157,6 @@ pub(crate) fn report(failure: &Failure) -> ExitCode {
     };
     // With standard error gone there is nobody left to tell.
     let _ = io::Write::write_all(&mut io::stderr(), line.as_bytes());
-    ExitCode::from(failure.exit_code())
 }
 
 #[cfg(test)]

@@ -59,6 +59,22 @@ impl DirectoryLock {
         }
     }
 
+    /// Whether someone has the lock of `directory`; false where nobody ever asked for it. Looking takes it for a moment, shared:
+    /// who asks for it in that very moment is refused.
+    ///
+    /// # Errors
+    /// When the lock file cannot be read.
+    pub fn is_held(directory: &Path) -> io::Result<bool> {
+        let file = match File::open(directory.join(LOCK_FILE)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+            opened => opened?,
+        };
+        match flock(&file, FlockOperation::NonBlockingLockShared) {
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(true),
+            taken => Ok(taken.map(|()| false)?),
+        }
+    }
+
     /// The directory it locks.
     pub fn directory(&self) -> &Path {
         &self.directory
@@ -80,6 +96,18 @@ mod tests {
         assert!(error.to_string().contains(&directory.path().display().to_string()), "{error}");
 
         drop(lock);
+        DirectoryLock::acquire(directory.path()).unwrap();
+    }
+
+    #[test]
+    fn looking_whether_a_directory_is_in_use_makes_nothing_and_holds_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        assert!(!DirectoryLock::is_held(directory.path()).unwrap());
+        assert!(!directory.path().join(LOCK_FILE).exists());
+        let lock = DirectoryLock::acquire(directory.path()).unwrap();
+        assert!(DirectoryLock::is_held(directory.path()).unwrap());
+        drop(lock);
+        assert!(!DirectoryLock::is_held(directory.path()).unwrap());
         DirectoryLock::acquire(directory.path()).unwrap();
     }
 

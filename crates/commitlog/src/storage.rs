@@ -5,6 +5,7 @@ mod conformance;
 mod disk;
 mod faulty;
 mod memory;
+mod overlay;
 mod path;
 
 use std::fmt;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub use disk::DiskVolume;
 pub use faulty::FaultyVolume;
 pub use memory::MemoryVolume;
+pub(crate) use overlay::OverlayDirectory;
 
 /// A file as a directory lists it.
 #[derive(Clone, Debug, PartialEq, Eq)]

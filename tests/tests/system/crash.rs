@@ -4,4 +4,5 @@ mod bit_rot;
 mod full_disk;
 mod killed;
 mod lost_files;
+mod read_past_rot;
 mod record;

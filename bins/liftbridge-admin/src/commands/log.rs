@@ -1,4 +1,5 @@
-//! `log`: looking into the files of one partition, offline. Reads only; the server has to be stopped for a steady picture.
+//! `log`: looking into the files of one partition, offline. Reads only. A server need not be stopped for it, but then what is seen
+//! is how the files were at one moment.
 
 mod dump;
 mod verify;
@@ -17,7 +18,8 @@ use crate::output::Output;
 pub(crate) enum LogCommand {
     /// Print the batches and records of a partition's log.
     Dump(dump::DumpArguments),
-    /// Check every checksum of a partition's log; exit code 1 when anything is damaged.
+    /// Check every checksum of a partition's log, and what the server would find at its next start; exit code 1 when anything is
+    /// damaged or gone.
     Verify(verify::VerifyArguments),
 }
 
@@ -30,15 +32,20 @@ pub(crate) fn run(command: &LogCommand, output: &mut Output) -> Result<(), Failu
 
 /// The log in a directory: its storage and its files, at least one.
 fn open(path: &Path) -> Result<(Arc<dyn Storage>, Vec<LogFile>), Failure> {
-    if let Err(source) = std::fs::read_dir(path) {
-        return Err(Failure::ReadFile { path: path.to_owned(), source });
-    }
-    let storage = DiskVolume::new(path).directory("");
+    let storage = storage(path)?;
     let files = log_files(&*storage)?;
     if files.is_empty() {
         return Err(Failure::NoLogFiles { path: path.to_owned() });
     }
     Ok((storage, files))
+}
+
+/// A directory that there is.
+fn storage(path: &Path) -> Result<Arc<dyn Storage>, Failure> {
+    match std::fs::read_dir(path) {
+        Ok(_) => Ok(DiskVolume::new(path).directory("")),
+        Err(source) => Err(Failure::ReadFile { path: path.to_owned(), source }),
+    }
 }
 
 /// Which log to look into.

@@ -1,15 +1,17 @@
 //! `subscribe`: messages of one partition or of all, in any of three forms. Owns which partitions are read from where to where;
-//! `message_view` owns how a message looks.
+//! `message_view` owns how a message looks, `partition_read` how a partition is read on behind what is damaged in it.
 
-use futures_util::StreamExt;
+mod partition_read;
+
 use futures_util::stream::select_all;
+use futures_util::{Stream, StreamExt};
 use liftbridge_client::{
     CallError, Client, Code, Offset, PartitionId, PartitionInfoError, ReceivedMessage, Start, Stop, Subscribe,
     SubscribeError, Subscription,
 };
 
 use crate::arguments::ConnectionArguments;
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::message_view::MessageView;
 use crate::output::{Format, Output};
 use crate::values;
@@ -64,20 +66,16 @@ pub(crate) async fn run(
         Some(partition) => vec![partition],
         None => partitions(&client, &arguments.stream).await?,
     };
-    let mut left = arguments.limit.unwrap_or(u64::MAX);
+    let mut writer = Writer::new(&arguments, output, partitions.len() > 1);
+    let reads = partitions.into_iter().map(|partition| partition_read::messages(&arguments, &client, partition));
     if arguments.follow {
-        let mut subscriptions = Vec::new();
-        for partition in partitions {
-            subscriptions.extend(arguments.begin(&client, partition).await?);
-        }
-        return write_all(select_all(subscriptions), &mut left, &arguments, output).await;
-    }
-    for partition in partitions {
-        if let Some(subscription) = arguments.begin(&client, partition).await? {
-            write_all(subscription, &mut left, &arguments, output).await?;
+        writer.write_all(select_all(reads)).await?;
+    } else {
+        for read in reads {
+            writer.write_all(read).await?;
         }
     }
-    Ok(())
+    writer.finish()
 }
 
 async fn partitions(client: &Client, stream: &str) -> Result<Vec<PartitionId>, Failure> {
@@ -88,37 +86,78 @@ async fn partitions(client: &Client, stream: &str) -> Result<Vec<PartitionId>, F
     }
 }
 
-/// Writes until the messages end or `left` are written, flushing whenever none is ready.
-async fn write_all(
-    messages: impl futures_util::Stream<Item = Result<ReceivedMessage, SubscribeError>> + Unpin,
-    left: &mut u64,
-    arguments: &SubscribeArguments,
-    output: &mut Output,
-) -> Result<(), Failure> {
-    let mut chunks = messages.ready_chunks(MESSAGES_PER_FLUSH_MAX);
-    while *left > 0 {
-        let Some(chunk) = chunks.next().await else { break };
-        for message in chunk {
-            match message {
-                Ok(message) if *left > 0 => arguments.write(&message, output)?,
-                Ok(_) => break,
-                Err(error) => {
-                    output.flush()?;
-                    return Err(error.into());
-                }
-            }
-            *left -= 1;
-        }
-        output.flush()?;
+/// Writes messages as they come, and tells of what cannot be read.
+struct Writer<'a> {
+    arguments: &'a SubscribeArguments,
+    output: &'a mut Output,
+    /// Messages still to be written.
+    left: u64,
+    /// Whether there are other partitions, which are read whatever becomes of one.
+    has_others: bool,
+    damaged: u64,
+    broken_off: u64,
+}
+
+impl<'a> Writer<'a> {
+    fn new(arguments: &'a SubscribeArguments, output: &'a mut Output, has_others: bool) -> Self {
+        let left = arguments.limit.unwrap_or(u64::MAX);
+        Self { arguments, output, left, has_others, damaged: 0, broken_off: 0 }
     }
-    Ok(())
+
+    /// Writes until the messages end or as many are written as there should be, flushing whenever none is ready.
+    async fn write_all(
+        &mut self,
+        messages: impl Stream<Item = Result<ReceivedMessage, Failure>> + Unpin,
+    ) -> Result<(), Failure> {
+        let mut chunks = messages.ready_chunks(MESSAGES_PER_FLUSH_MAX);
+        while self.left > 0 {
+            let Some(chunk) = chunks.next().await else { break };
+            for message in chunk {
+                match message {
+                    Ok(message) if self.left > 0 => self.arguments.write(&message, self.output)?,
+                    Ok(_) => break,
+                    Err(failure) => {
+                        self.pass_over(failure)?;
+                        continue;
+                    }
+                }
+                self.left -= 1;
+            }
+            self.output.flush()?;
+        }
+        Ok(())
+    }
+
+    /// Tells of what cannot be read at once, in its place among the messages, unless it ends everything.
+    fn pass_over(&mut self, failure: Failure) -> Result<(), Failure> {
+        self.output.flush()?;
+        match &failure {
+            Failure::Subscribe(SubscribeError::DataLoss { .. }) => self.damaged += 1,
+            _ if self.has_others => self.broken_off += 1,
+            _ => return Err(failure),
+        }
+        failure::tell(&failure);
+        Ok(())
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Self { damaged: 0, broken_off: 0, .. } => Ok(()),
+            Self { damaged, broken_off, .. } => Err(Failure::NotAllRead { damaged, broken_off }),
+        }
+    }
 }
 
 impl SubscribeArguments {
-    /// Begins to read a partition; `None` when it has nothing between the positions asked for.
-    async fn begin(&self, client: &Client, partition: PartitionId) -> Result<Option<Subscription>, Failure> {
+    /// Begins to read a partition, or goes on with it `behind` damage; `None` when it has nothing between the positions asked for.
+    async fn begin(
+        &self,
+        client: &Client,
+        partition: PartitionId,
+        behind: Option<Offset>,
+    ) -> Result<Option<Subscription>, Failure> {
         let from_default = if self.reverse { Start::Latest } else { Start::Earliest };
-        let start = self.from.unwrap_or(from_default);
+        let start = behind.map_or(self.from.unwrap_or(from_default), Start::Offset);
         let Some(stop) = self.stop(client, partition).await? else { return Ok(None) };
         let mut subscribe = Subscribe::new(&self.stream).partition(partition).start(start).stop(stop);
         if self.reverse {
@@ -133,7 +172,7 @@ impl SubscribeArguments {
         match client.subscribe(subscribe).await {
             Ok(subscription) => Ok(Some(subscription)),
             Err(SubscribeError::NothingToRead { .. }) => Ok(None),
-            Err(SubscribeError::Call(error)) if is_empty_range(&error, start, stop) => Ok(None),
+            Err(SubscribeError::Call(error)) if is_empty_range(&error, start, stop, behind.is_some()) => Ok(None),
             Err(error) => Err(error.into()),
         }
     }
@@ -180,8 +219,9 @@ impl SubscribeArguments {
 
 /// Whether a refusal only says that a partition has nothing in a range that is legal in itself: servers compute both ends first
 /// and may find the end before the beginning.
-fn is_empty_range(error: &CallError, start: Start, stop: Stop) -> bool {
-    let is_callers_mistake = matches!((start, stop), (Start::Offset(_), Stop::Offset(_)));
+fn is_empty_range(error: &CallError, start: Start, stop: Stop, is_behind: bool) -> bool {
+    // Behind damage the beginning is where the server said.
+    let is_callers_mistake = !is_behind && matches!((start, stop), (Start::Offset(_), Stop::Offset(_)));
     match error.code {
         // Before it, or in reverse after it.
         Code::InvalidArgument => error.message.starts_with("Stop offset is ") && !is_callers_mistake,

@@ -1,5 +1,6 @@
 //! A subscription did not begin, or broke off.
 
+use liftbridge_types::Offset;
 use thiserror::Error;
 
 use crate::error::{CallError, PartitionName, RouteError};
@@ -28,11 +29,14 @@ pub enum SubscribeError {
         /// The server's words.
         message: String,
     },
-    /// Stored bytes do not match their checksum. The text names the damaged offsets; subscribe again after them to go on.
+    /// Stored bytes do not match their checksum. The text names the damaged offsets.
     #[error("{message}")]
     DataLoss {
         /// The server's words.
         message: String,
+        /// From where to subscribe again, in the same direction, to go on behind them; `None` when nothing is left there, or the
+        /// server does not say.
+        go_on: Option<Offset>,
     },
     /// A message that no server would send.
     #[error("broker sent a malformed message: {what}")]
@@ -46,6 +50,15 @@ pub enum SubscribeError {
 }
 
 impl SubscribeError {
+    /// What a server says of damage, and where it says that reading goes on.
+    pub(crate) fn data_loss(message: String) -> Self {
+        let place =
+            message.strip_suffix(" to go on").and_then(|text| text.rsplit_once("; subscribe ")).map(|(_, place)| place);
+        let offset = place.and_then(|place| place.trim_start_matches("in reverse ").strip_prefix("from offset "));
+        let go_on = offset.and_then(|offset| offset.parse().ok()).map(Offset::new);
+        Self::DataLoss { message, go_on }
+    }
+
     /// Whether subscribing again may succeed.
     pub fn retryable(&self) -> bool {
         match self {
@@ -59,5 +72,29 @@ impl SubscribeError {
             | Self::DataLoss { .. }
             | Self::Malformed { .. } => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(way_on: &str, expected: Option<u64>) {
+        let message = format!(
+            "data loss in stream `; subscribe from offset 1 to go on` partition 1: offsets 5 to 9 are damaged on disk{way_on}"
+        );
+        let go_on = expected.map(Offset::new);
+        assert_eq!(SubscribeError::data_loss(message.clone()), SubscribeError::DataLoss { message, go_on });
+    }
+
+    #[test]
+    fn damage_says_where_reading_goes_on() {
+        check("; subscribe from offset 10 to go on", Some(10));
+        check("; subscribe in reverse from offset 4 to go on", Some(4));
+        check("; nothing is left to read below them", None);
+        check("; subscribe from offset -1 to go on", None);
+        check("; subscribe from offset  to go on", None);
+        check("", None);
     }
 }

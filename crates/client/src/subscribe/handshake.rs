@@ -81,7 +81,7 @@ fn refused(subscribe: &Subscribe, address: &Address, status: &Status) -> Subscri
         Code::ResourceExhausted if NOTHING_TO_READ.contains(&error.message.as_str()) => {
             SubscribeError::NothingToRead { message: error.message }
         }
-        Code::DataLoss => SubscribeError::DataLoss { message: error.message },
+        Code::DataLoss => SubscribeError::data_loss(error.message),
         _ => SubscribeError::Call(error),
     }
 }

@@ -84,7 +84,7 @@ impl Subscription {
             Code::ResourceExhausted => None,
             Code::NotFound => Some(SubscribeError::StreamDeleted { stream: stream.clone() }),
             Code::FailedPrecondition => Some(SubscribeError::Paused(PartitionName::new(stream, *partition))),
-            Code::DataLoss => Some(SubscribeError::DataLoss { message: error.message }),
+            Code::DataLoss => Some(SubscribeError::data_loss(error.message)),
             _ => Some(SubscribeError::Call(error)),
         };
         Some(self.end(end))

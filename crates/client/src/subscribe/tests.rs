@@ -184,8 +184,9 @@ async fn ends_have_types() {
     assert_eq!(end(Status::not_found("commit log was deleted")).await, Some(deleted));
     let paused = SubscribeError::Paused(PartitionName::new("foo", PartitionId::default()));
     assert_eq!(end(Status::failed_precondition("commit log was closed")).await, Some(paused));
-    let damaged = SubscribeError::DataLoss { message: "offsets 3 to 4 are damaged".to_owned() };
-    assert_eq!(end(Status::data_loss("offsets 3 to 4 are damaged")).await, Some(damaged));
+    let words = "offsets 3 to 4 are damaged on disk; subscribe from offset 5 to go on";
+    let damaged = SubscribeError::DataLoss { message: words.to_owned(), go_on: Some(Offset::new(5)) };
+    assert_eq!(end(Status::data_loss(words)).await, Some(damaged));
     let other = end(Status::unknown("something else")).await;
     assert!(matches!(other, Some(SubscribeError::Call(_))), "{other:?}");
 }

@@ -1,35 +1,62 @@
-//! What every volume does, run on all of them. A new implementation adds one line at the bottom.
+//! What every volume and every directory does, run on all of them. A new implementation adds one line at the bottom.
 
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 
-use crate::storage::{DiskVolume, FaultyVolume, MemoryVolume, Storage, StorageFile, Volume};
+use crate::storage::{DiskVolume, FaultyVolume, MemoryVolume, OverlayDirectory, Storage, StorageFile, Volume};
 
 /// A rule's name and its check.
-type Rule = (&'static str, fn(&dyn Volume));
+type Rule<T> = (&'static str, fn(&T));
 
-const RULES: &[Rule] = &[
+/// What every directory does.
+const DIRECTORY_RULES: &[Rule<dyn Storage>] = &[
     ("what is appended is read back", what_is_appended_is_read_back),
     ("many and empty buffers are appended in order", many_and_empty_buffers_are_appended_in_order),
     ("reads end at the end of the file", reads_end_at_the_end_of_the_file),
     ("truncation cuts and appending goes on", truncation_cuts_and_appending_goes_on),
     ("create refuses an existing name", create_refuses_an_existing_name),
     ("open and list see what was created", open_and_list_see_what_was_created),
-    ("nothing exists before the first file", nothing_exists_before_the_first_file),
+    ("no file exists before the first", no_file_exists_before_the_first),
     ("rename replaces and handles follow", rename_replaces_and_handles_follow),
     ("removed files are still read by open handles", removed_files_are_still_read_by_open_handles),
+    ("names that lead elsewhere are refused", names_that_lead_elsewhere_are_refused),
+];
+
+/// What every tree of directories does.
+const VOLUME_RULES: &[Rule<dyn Volume>] = &[
+    ("a directory is one, by whatever handle", a_directory_is_one_by_whatever_handle),
+    ("nothing exists before the first file", nothing_exists_before_the_first_file),
     ("directories are listed by level", directories_are_listed_by_level),
     ("a renamed directory brings its files along", a_renamed_directory_brings_its_files_along),
     ("a rename never replaces a directory in use", a_rename_never_replaces_a_directory_in_use),
     ("a removed directory is gone and can be made again", a_removed_directory_is_gone_and_can_be_made_again),
-    ("names that lead elsewhere are refused", names_that_lead_elsewhere_are_refused),
+    ("paths that lead elsewhere are refused", paths_that_lead_elsewhere_are_refused),
 ];
 
 fn check_all(make: impl Fn() -> Box<dyn Volume>) {
-    for (rule, test) in RULES {
+    for (rule, test) in VOLUME_RULES {
         let volume = make();
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| test(&*volume)));
-        assert!(outcome.is_ok(), "{volume:?} breaks the rule: {rule}");
+        check_rule(rule, &volume, || test(&*volume));
     }
+    for path in ["", "a", "a/b"] {
+        check_directory(|| {
+            let volume = make();
+            (volume.directory(path), volume)
+        });
+    }
+}
+
+/// Checks a directory, which is there for as long as what it comes with.
+fn check_directory<T>(make: impl Fn() -> (Arc<dyn Storage>, T)) {
+    for (rule, test) in DIRECTORY_RULES {
+        let (directory, _place) = make();
+        check_rule(rule, &directory, || test(&*directory));
+    }
+}
+
+fn check_rule(rule: &str, subject: &impl std::fmt::Debug, test: impl FnOnce()) {
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(test));
+    assert!(outcome.is_ok(), "{subject:?} breaks the rule: {rule}");
 }
 
 fn append(file: &dyn StorageFile, position: u64, bytes: &[u8]) {
@@ -62,8 +89,8 @@ fn directories(volume: &dyn Volume, path: &str) -> Vec<String> {
     names
 }
 
-fn what_is_appended_is_read_back(volume: &dyn Volume) {
-    let file = volume.directory("a/b").create("f").unwrap();
+fn what_is_appended_is_read_back(storage: &dyn Storage) {
+    let file = storage.create("f").unwrap();
     append(&*file, 0, b"hello ");
     append(&*file, 6, b"world");
     file.sync().unwrap();
@@ -73,8 +100,8 @@ fn what_is_appended_is_read_back(volume: &dyn Volume) {
     assert_eq!(&buffer, b"orl");
 }
 
-fn many_and_empty_buffers_are_appended_in_order(volume: &dyn Volume) {
-    let file = volume.directory("a").create("f").unwrap();
+fn many_and_empty_buffers_are_appended_in_order(storage: &dyn Storage) {
+    let file = storage.create("f").unwrap();
     let parts: Vec<Vec<u8>> = (0..3_000_u32).map(|i| i.to_le_bytes().repeat(i as usize % 3)).collect();
     let mut buffers: Vec<_> = parts.iter().map(|part| IoSlice::new(part)).collect();
     file.append(0, &mut buffers).unwrap();
@@ -83,8 +110,8 @@ fn many_and_empty_buffers_are_appended_in_order(volume: &dyn Volume) {
     check_content(&*file, &parts.concat());
 }
 
-fn reads_end_at_the_end_of_the_file(volume: &dyn Volume) {
-    let file = volume.directory("a").create("f").unwrap();
+fn reads_end_at_the_end_of_the_file(storage: &dyn Storage) {
+    let file = storage.create("f").unwrap();
     append(&*file, 0, b"abc");
     let mut buffer = [0; 8];
     assert_eq!(file.read_at(&mut buffer, 2).unwrap(), 1);
@@ -93,8 +120,8 @@ fn reads_end_at_the_end_of_the_file(volume: &dyn Volume) {
     assert_eq!(file.read_at(&mut [], 0).unwrap(), 0);
 }
 
-fn truncation_cuts_and_appending_goes_on(volume: &dyn Volume) {
-    let file = volume.directory("a").create("f").unwrap();
+fn truncation_cuts_and_appending_goes_on(storage: &dyn Storage) {
+    let file = storage.create("f").unwrap();
     append(&*file, 0, b"hello world");
     file.truncate(5).unwrap();
     check_content(&*file, b"hello");
@@ -103,25 +130,39 @@ fn truncation_cuts_and_appending_goes_on(volume: &dyn Volume) {
     check_content(&*file, b"hello!");
 }
 
-fn create_refuses_an_existing_name(volume: &dyn Volume) {
-    let storage = volume.directory("a");
+fn create_refuses_an_existing_name(storage: &dyn Storage) {
     append(&*storage.create("f").unwrap(), 0, b"kept");
     check_kind(storage.create("f"), io::ErrorKind::AlreadyExists);
     check_content(&*storage.open("f").unwrap(), b"kept");
 }
 
-fn open_and_list_see_what_was_created(volume: &dyn Volume) {
-    let storage = volume.directory("a");
+fn open_and_list_see_what_was_created(storage: &dyn Storage) {
     append(&*storage.create("f").unwrap(), 0, b"abc");
     storage.create("g").unwrap();
     storage.sync_directory().unwrap();
-    let other = volume.directory("a");
-    assert_eq!(names(&*other), [("f".to_owned(), 3), ("g".to_owned(), 0)]);
-    let reopened = other.open("f").unwrap();
+    assert_eq!(names(storage), [("f".to_owned(), 3), ("g".to_owned(), 0)]);
+    let reopened = storage.open("f").unwrap();
     check_content(&*reopened, b"abc");
     append(&*reopened, 3, b"d");
     check_content(&*storage.open("f").unwrap(), b"abcd");
-    check_kind(other.open("h"), io::ErrorKind::NotFound);
+    assert_eq!(names(storage), [("f".to_owned(), 4), ("g".to_owned(), 0)]);
+    check_kind(storage.open("h"), io::ErrorKind::NotFound);
+}
+
+fn no_file_exists_before_the_first(storage: &dyn Storage) {
+    assert_eq!(names(storage), []);
+    storage.sync_directory().unwrap();
+    check_kind(storage.open("f"), io::ErrorKind::NotFound);
+    check_kind(storage.remove("f"), io::ErrorKind::NotFound);
+    check_kind(storage.rename("f", "g"), io::ErrorKind::NotFound);
+}
+
+fn a_directory_is_one_by_whatever_handle(volume: &dyn Volume) {
+    let (storage, other) = (volume.directory("a"), volume.directory("a"));
+    append(&*storage.create("f").unwrap(), 0, b"abc");
+    assert_eq!(names(&*other), [("f".to_owned(), 3)]);
+    append(&*other.open("f").unwrap(), 3, b"d");
+    check_content(&*storage.open("f").unwrap(), b"abcd");
 }
 
 fn nothing_exists_before_the_first_file(volume: &dyn Volume) {
@@ -129,33 +170,27 @@ fn nothing_exists_before_the_first_file(volume: &dyn Volume) {
     assert_eq!(names(&*storage), []);
     assert_eq!(directories(volume, ""), [""; 0]);
     assert_eq!(directories(volume, "a"), [""; 0]);
-    storage.sync_directory().unwrap();
-    check_kind(storage.open("f"), io::ErrorKind::NotFound);
-    check_kind(storage.remove("f"), io::ErrorKind::NotFound);
-    check_kind(storage.rename("f", "g"), io::ErrorKind::NotFound);
     storage.create("f").unwrap();
     assert_eq!(directories(volume, "a"), ["b"]);
 }
 
-fn rename_replaces_and_handles_follow(volume: &dyn Volume) {
-    let storage = volume.directory("a");
+fn rename_replaces_and_handles_follow(storage: &dyn Storage) {
     let new = storage.create("new").unwrap();
     append(&*new, 0, b"new");
     append(&*storage.create("f").unwrap(), 0, b"old");
     storage.rename("new", "f").unwrap();
     storage.sync_directory().unwrap();
-    assert_eq!(names(&*storage), [("f".to_owned(), 3)]);
+    assert_eq!(names(storage), [("f".to_owned(), 3)]);
     append(&*new, 3, b"er");
     check_content(&*storage.open("f").unwrap(), b"newer");
 }
 
-fn removed_files_are_still_read_by_open_handles(volume: &dyn Volume) {
-    let storage = volume.directory("a");
+fn removed_files_are_still_read_by_open_handles(storage: &dyn Storage) {
     let file = storage.create("f").unwrap();
     append(&*file, 0, b"abc");
     storage.remove("f").unwrap();
     storage.sync_directory().unwrap();
-    assert_eq!(names(&*storage), []);
+    assert_eq!(names(storage), []);
     check_content(&*file, b"abc");
     check_kind(storage.remove("f"), io::ErrorKind::NotFound);
     storage.create("f").unwrap();
@@ -204,8 +239,7 @@ fn a_removed_directory_is_gone_and_can_be_made_again(volume: &dyn Volume) {
     assert_eq!(names(&*storage), [("f".to_owned(), 0)]);
 }
 
-fn names_that_lead_elsewhere_are_refused(volume: &dyn Volume) {
-    let storage = volume.directory("a");
+fn names_that_lead_elsewhere_are_refused(storage: &dyn Storage) {
     storage.create("f").unwrap();
     for name in ["", ".", "..", "../f", "/f", "b/f", "f\0"] {
         check_kind(storage.create(name), io::ErrorKind::InvalidInput);
@@ -213,6 +247,10 @@ fn names_that_lead_elsewhere_are_refused(volume: &dyn Volume) {
         check_kind(storage.remove(name), io::ErrorKind::InvalidInput);
         check_kind(storage.rename("f", name), io::ErrorKind::InvalidInput);
     }
+}
+
+fn paths_that_lead_elsewhere_are_refused(volume: &dyn Volume) {
+    volume.directory("a").create("f").unwrap();
     for path in ["..", "a/..", "/a", "a//b", "a/"] {
         check_kind(volume.directory(path).create("f"), io::ErrorKind::InvalidInput);
         check_kind(volume.directory(path).list(), io::ErrorKind::InvalidInput);
@@ -238,7 +276,7 @@ impl Temporary {
 }
 
 impl Volume for Temporary {
-    fn directory(&self, path: &str) -> std::sync::Arc<dyn Storage> {
+    fn directory(&self, path: &str) -> Arc<dyn Storage> {
         self.volume.directory(path)
     }
     fn list_directories(&self, path: &str) -> io::Result<Vec<String>> {
@@ -268,6 +306,14 @@ fn memory_keeps_the_contract() {
 #[test]
 fn the_faulty_volume_keeps_the_contract_while_it_is_not_told_to_fail() {
     check_all(|| Box::new(FaultyVolume::new(1)));
+}
+
+#[test]
+fn an_overlay_keeps_the_contract_of_a_directory() {
+    check_directory(|| {
+        let below = MemoryVolume::new().directory("a");
+        (Arc::new(OverlayDirectory::new(below).unwrap()), ())
+    });
 }
 
 #[test]

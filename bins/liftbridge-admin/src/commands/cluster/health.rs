@@ -1,6 +1,9 @@
 //! `cluster health`: whether all is well, for people and for programs that look at exit codes.
 
-use liftbridge_client::{Client, ClusterStatus, ClusterSurvey, MemberState, SurveyedServer};
+use liftbridge_client::{
+    Client, ClusterStatus, ClusterSurvey, MemberState, StorageTroubles, SurveyedServer, TroubledPartition,
+    TroubledReplica,
+};
 use serde::Serialize;
 
 use super::servers::{self, ServerView};
@@ -111,9 +114,26 @@ fn of_server(server: &SurveyedServer, status: &ClusterStatus) -> Vec<(Health, St
             Health::Unavailable,
             format!("the metadata log of `{id}` failed: {}", failure.unwrap_or_default()),
         ),
-        (storage.offline > 0, Health::Unavailable, format!("{} partitions offline at `{id}`", storage.offline)),
+        (
+            storage.offline > 0,
+            offline_at(id, storage, status),
+            format!("{} partitions offline at `{id}`", storage.offline),
+        ),
         (storage.damaged > 0, Health::Degraded, format!("{} partitions damaged at `{id}`", storage.damaged)),
     ])
+}
+
+/// How bad it is that partitions are offline at this server: no more than a missing replica where another one leads each.
+fn offline_at(id: &str, storage: &StorageTroubles, status: &ClusterStatus) -> Health {
+    let is_led_elsewhere = |replica: &&TroubledReplica| {
+        let is_it = |known: &&TroubledPartition| known.stream == replica.stream && known.partition == replica.partition;
+        let known = status.troubled.iter().find(is_it);
+        known.is_some_and(|known| known.leader.as_deref().is_some_and(|leader| leader != id))
+    };
+    let offline = storage.replicas.iter().filter(|replica| replica.storage.offline.is_some());
+    // One that is not listed may be led here.
+    let elsewhere_count = offline.filter(is_led_elsewhere).count();
+    if u32::try_from(elsewhere_count) == Ok(storage.offline) { Health::Degraded } else { Health::Unavailable }
 }
 
 fn only_true<const N: usize>(findings: [(bool, Health, String); N]) -> Vec<(Health, String)> {
@@ -123,8 +143,7 @@ fn only_true<const N: usize>(findings: [(bool, Health, String); N]) -> Vec<(Heal
 #[cfg(test)]
 mod tests {
     use liftbridge_client::{
-        CallError, Code, Member, MemberVote, Offset, PartitionCounts, PartitionId, ReplicaStorage, StorageTroubles,
-        TroubledReplica,
+        CallError, Code, Member, MemberVote, Offset, PartitionCounts, PartitionId, ReplicaStorage,
     };
 
     use super::*;
@@ -218,6 +237,32 @@ mod tests {
         check_server(Ok(StorageTroubles { damaged: 1, ..well.clone() }), Health::Degraded, &both[1..]);
         let failed = StorageTroubles { metadata_failure: Some("disk gone".to_owned()), ..well };
         check_server(Ok(failed), Health::Unavailable, &["the metadata log of `a` failed: disk gone"]);
+    }
+
+    #[test]
+    fn a_copy_that_is_offline_is_one_that_is_missing_where_another_server_leads() {
+        let health_of = |leader: Option<&str>, offline_count: u32| {
+            let troubled = TroubledPartition {
+                stream: "orders".to_owned(),
+                partition: PartitionId::new(3).unwrap(),
+                leader: leader.map(ToOwned::to_owned),
+                replicas: vec!["a".to_owned(), "b".to_owned()],
+                in_sync: vec!["b".to_owned()],
+                in_sync_min: 1,
+                leaderless: false,
+                at_minimum: false,
+                under_replicated: true,
+            };
+            let replicas = vec![replica(3, Some("gone"), &[]), replica(4, None, &[(1, 2)])];
+            let storage = StorageTroubles { offline: offline_count, replicas, ..StorageTroubles::default() };
+            let servers = vec![SurveyedServer { id: "a".to_owned(), storage: Ok(storage) }];
+            let status = ClusterStatus { troubled: vec![troubled], ..status() };
+            HealthView::of(&ClusterSurvey { status, servers }).health
+        };
+        assert_eq!(health_of(Some("b"), 1), Health::Degraded);
+        assert_eq!(health_of(Some("a"), 1), Health::Unavailable);
+        assert_eq!(health_of(None, 1), Health::Unavailable);
+        assert_eq!(health_of(Some("b"), 2), Health::Unavailable, "one that is not listed may be led here");
     }
 
     #[test]

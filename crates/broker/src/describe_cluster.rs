@@ -84,7 +84,7 @@ impl Node {
         for stream in streams {
             let min_isr = self.min_isr(stream);
             for (partition, agreed) in stream.numbered_partitions() {
-                let trouble = PartitionTrouble::of(agreed, min_isr);
+                let trouble = PartitionTrouble::of(agreed, stream.replicas_wanted(), min_isr);
                 counts.add(agreed, trouble);
                 if trouble.is_any() {
                     troubled.push(TroubledPartition {

@@ -50,7 +50,7 @@ impl Node {
     fn add_troubles(&self, stream: &Stream, troubles: &mut NodeTroubles) {
         let min_isr = self.min_isr(stream);
         for agreed in &stream.partitions {
-            let trouble = PartitionTrouble::of(agreed, min_isr);
+            let trouble = PartitionTrouble::of(agreed, stream.replicas_wanted(), min_isr);
             let is_led_here = agreed.leader.as_ref() == Some(&self.id);
             troubles.leaderless += u64::from(trouble.is_leaderless && troubles.is_controller);
             troubles.under_replicated += u64::from(trouble.is_under_replicated && is_led_here);

@@ -6,24 +6,27 @@ use liftbridge_types::minimum_in_sync;
 use crate::administration::{PartitionCounts, PartitionTrouble};
 
 impl PartitionTrouble {
-    /// What is wrong with a partition of a stream whose minimum is configured like this.
+    /// What is wrong with a partition of a stream that has `wanted` replicas when all is well (0 = as many as there are), and whose
+    /// minimum is configured like this. There are fewer replicas where a server was removed and no other can take its place.
     ///
-    /// | replicas | in sync | minimum | under-replicated | at minimum |
-    /// |----------|---------|---------|------------------|------------|
-    /// | 3        | 3       | 2       | no               | no         |
-    /// | 3        | 2       | 2       | yes              | yes        |
-    /// | 3        | 1       | 2       | yes              | yes        |
-    /// | 5        | 4       | 3       | yes              | no         |
-    /// | 1        | 1       | 1       | no               | no: it never had more |
-    /// | 1        | 1       | 2       | no               | yes: messages under `ALL` are refused |
-    pub(crate) fn of(partition: &AgreedPartition, min_isr: Option<u32>) -> Self {
+    /// | wanted | replicas | in sync | minimum | under-replicated | at minimum |
+    /// |--------|----------|---------|---------|------------------|------------|
+    /// | 3      | 3        | 3       | 2       | no               | no         |
+    /// | 3      | 3        | 2       | 2       | yes              | yes        |
+    /// | 3      | 3        | 1       | 2       | yes              | yes        |
+    /// | 3      | 2        | 2       | 2       | yes              | yes        |
+    /// | 5      | 5        | 4       | 3       | yes              | no         |
+    /// | 1      | 1        | 1       | 1       | no               | no: it never had more |
+    /// | 1      | 1        | 1       | 2       | no               | yes: messages under `ALL` are refused |
+    pub(crate) fn of(partition: &AgreedPartition, wanted: u32, min_isr: Option<u32>) -> Self {
         let (replica_count, in_sync_count) = (partition.replicas.len(), partition.isr.len());
+        let wanted = usize::try_from(wanted).map_or(replica_count, |wanted| wanted.max(replica_count));
         let minimum = minimum_in_sync(replica_count, min_isr);
-        let has_none_to_spare = in_sync_count == minimum && replica_count > minimum;
+        let has_none_to_spare = in_sync_count == minimum && wanted > minimum;
         Self {
             is_leaderless: partition.leader.is_none(),
             is_at_minimum: in_sync_count < minimum || has_none_to_spare,
-            is_under_replicated: in_sync_count < replica_count,
+            is_under_replicated: in_sync_count < wanted,
         }
     }
 
@@ -79,7 +82,12 @@ mod tests {
     /// What is wrong, in one word each.
     #[track_caller]
     fn check(replicas: usize, in_sync: usize, min_isr: Option<u32>, expected: &str) {
-        let trouble = PartitionTrouble::of(&partition(replicas, in_sync, in_sync > 0), min_isr);
+        check_wanted(u32::try_from(replicas).unwrap(), replicas, in_sync, min_isr, expected);
+    }
+
+    #[track_caller]
+    fn check_wanted(wanted: u32, replicas: usize, in_sync: usize, min_isr: Option<u32>, expected: &str) {
+        let trouble = PartitionTrouble::of(&partition(replicas, in_sync, in_sync > 0), wanted, min_isr);
         let words = [
             trouble.is_leaderless.then_some("leaderless"),
             trouble.is_at_minimum.then_some("minimum"),
@@ -104,6 +112,14 @@ mod tests {
     }
 
     #[test]
+    fn a_replica_whose_server_was_removed_is_missed_until_another_has_its_place() {
+        check_wanted(3, 2, 2, None, "minimum under");
+        check_wanted(5, 4, 4, None, "under");
+        check_wanted(1, 1, 1, None, "");
+        check_wanted(0, 3, 3, None, "");
+    }
+
+    #[test]
     fn a_sole_replica_is_at_its_minimum_only_if_more_are_wanted() {
         check(1, 1, None, "");
         check(1, 1, Some(1), "");
@@ -112,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_nobody_leads_is_worse_than_what_has_no_replica_to_spare() {
-        let rank = |in_sync| PartitionTrouble::of(&partition(5, in_sync, in_sync > 0), None).rank();
+        let rank = |in_sync| PartitionTrouble::of(&partition(5, in_sync, in_sync > 0), 5, None).rank();
         assert!(rank(0) < rank(3) && rank(3) < rank(4));
     }
 }

@@ -34,6 +34,14 @@ pub struct Stream {
 }
 
 impl Stream {
+    /// How many replicas each partition has when all is well; 0 = as many as there are brokers to keep one.
+    pub fn replicas_wanted(&self) -> u32 {
+        match self.replicas {
+            ReplicaCount::EveryBroker => 0,
+            ReplicaCount::Exactly(_) => self.replica_count,
+        }
+    }
+
     /// The partition with this number.
     pub fn partition(&self, id: PartitionId) -> Option<&Partition> {
         self.partitions.get(position(id))

@@ -101,6 +101,8 @@ fn a_start_that_is_refused_changes_nothing() {
     opened.propose(register("a")).unwrap();
     opened.propose(create("one", 1, Exactly(1))).unwrap();
     let state = opened.metadata.state().clone();
+    // What it does when it is dropped reaches the medium no more.
+    volume.crash();
     drop(opened);
     let files = || {
         let mut files = volume.directory("raft").list().unwrap();
@@ -135,7 +137,11 @@ fn after_clean_stops_no_snapshot_is_the_only_one() {
     assert_eq!(files.len(), 2);
     for path in files.iter().map(|file| format!("raft/snapshots/{file}")) {
         volume.flip_bit(&path, 40, 1).unwrap();
-        assert_eq!(*Opened::on(&volume, 1000).metadata.state(), state, "{path}");
+        let opened = Opened::on(&volume, 1000);
+        assert_eq!(*opened.metadata.state(), state, "{path}");
+        // What it does when it is dropped reaches the medium no more.
+        volume.crash();
+        drop(opened);
         volume.flip_bit(&path, 40, 1).unwrap();
     }
 }

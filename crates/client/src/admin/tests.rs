@@ -89,12 +89,14 @@ async fn every_member_is_asked_how_its_own_files_are() {
         ..wire::StorageTroubles::default()
     };
     other.script().admin.status = says(&other, Some(troubles));
-    away.script().refusals.push_back(Status::unavailable("away"));
+    // Whichever is asked first is asked once or, if it is this one, twice.
+    away.script().refusals.extend([Status::unavailable("away"), Status::unavailable("away")]);
 
     let survey = client.survey_cluster(TroubledPage { skipped: 1, max: 2 }).await.unwrap();
     let page = wire::ClusterStatusRequest { troubled_max: 2, troubled_skipped: 1 };
     for asked in [&broker, &other, &away] {
-        assert_eq!(asked.script().admin.pages_asked, [page]);
+        let pages_asked = asked.script().admin.pages_asked.clone();
+        assert!(!pages_asked.is_empty() && pages_asked.iter().all(|asked| *asked == page), "{pages_asked:?}");
     }
     let [first, second, third] = &survey.servers[..] else { panic!("{:?}", survey.servers) };
     assert_eq!((&first.id, &first.storage), (&broker.id(), &Ok(StorageTroubles::default())), "it is too old to say");

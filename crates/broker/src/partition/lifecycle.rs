@@ -266,7 +266,9 @@ impl Partition {
     /// Offline, and named leader all the same, because it is so since a start or what was wished is lost: has another one lead, and
     /// asks for that until one does.
     pub(super) fn hand_on_again(self: &Arc<Self>, core: &mut Core) {
-        if core.assignment.leader.as_ref() == Some(&self.broker_id) && core.tick_at.is_none() {
+        // One that only lacks descriptors is opened again and again, which has ticks of its own.
+        let is_broken = matches!(core.state, State::Offline { passing: false, .. });
+        if is_broken && core.assignment.leader.as_ref() == Some(&self.broker_id) && core.tick_at.is_none() {
             self.want_another(&core.assignment, true);
             self.plan_hand_on(core);
         }

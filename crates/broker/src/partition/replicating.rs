@@ -180,9 +180,7 @@ impl Partition {
     pub(super) fn tick(self: &Arc<Self>, core: &mut Core) {
         core.tick_at = None;
         self.maybe_open_again(core);
-        if let State::Offline { passing: false, .. } = core.state {
-            self.hand_on_again(core);
-        }
+        self.hand_on_again(core);
         if let State::Open(replica) = &mut core.state {
             let elapsed = self.host.clock.elapsed();
             self.step_alone(replica, LeaderEvent::Tick { elapsed }, None);

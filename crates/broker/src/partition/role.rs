@@ -74,9 +74,7 @@ impl Partition {
         let before = std::mem::replace(&mut core.assignment, assignment);
         core.incarnation = incarnation.or(core.incarnation);
         let role = self.agreed_role(core);
-        if let State::Offline { .. } = core.state {
-            return self.hand_on_again(core);
-        }
+        self.hand_on_again(core);
         let Core { state: State::Open(replica), assignment, .. } = core else { return };
         let goes_on = replica.role.leader_epoch() == Some(assignment.leader_epoch)
             && replica.role.leads() == (role == Role::Leader);
